@@ -1,0 +1,289 @@
+//! The C types and tables shared by toolpool, its backends and third-party tools.
+//!
+//! Types only, laid out as C sees them and named as in `toolpool.h`, which is generated from here and from
+//! `src/ffi`. A struct that crosses the boundary starts with its own size and grows only at its end.
+
+#![allow(non_camel_case_types)]
+
+use std::ffi::{c_char, c_void};
+
+/// Result of a call: 0 is success, negative values are errors, positive ones are answers that are no error
+/// (::TOOLPOOL_PARTIAL, ::TOOLPOOL_PENDING, ::TOOLPOOL_DONE). Programs test `< 0`. Numbers are never reused.
+pub type toolpool_status_t = i32;
+
+/// Success.
+pub const TOOLPOOL_OK: toolpool_status_t = 0;
+/// The run ended and its results are there, but some items failed: each item has its own status and error.
+pub const TOOLPOOL_PARTIAL: toolpool_status_t = 1;
+/// The time given ran out before the awaited thing happened. Nothing was lost; ask again.
+pub const TOOLPOOL_PENDING: toolpool_status_t = 2;
+/// Every item of the job has been handed out by toolpool_job_next() or toolpool_job_results().
+pub const TOOLPOOL_DONE: toolpool_status_t = 3;
+/// A defect inside toolpool (a caught panic). The handle stays usable; please report the message.
+pub const TOOLPOOL_ERR_INTERNAL: toolpool_status_t = -1;
+/// An argument is NULL, out of range, not UTF-8, or overflows.
+pub const TOOLPOOL_ERR_ARGUMENT: toolpool_status_t = -2;
+/// A device string cannot be parsed, or names a device that is not visible.
+pub const TOOLPOOL_ERR_DEVICE: toolpool_status_t = -3;
+/// An option's key or value is not known; the message lists what is.
+pub const TOOLPOOL_ERR_OPTION: toolpool_status_t = -4;
+/// The tool's kind is unknown, or its library has no such tool.
+pub const TOOLPOOL_ERR_TOOL: toolpool_status_t = -5;
+/// The model's files are absent, damaged or not what their config says.
+pub const TOOLPOOL_ERR_MODEL: toolpool_status_t = -6;
+/// The tool's backend, or the library it stands on (libtorch), is absent or of another version.
+pub const TOOLPOOL_ERR_BACKEND: toolpool_status_t = -7;
+/// This item cannot be processed; others are not affected.
+pub const TOOLPOOL_ERR_ITEM: toolpool_status_t = -8;
+/// Out of memory. From a tool: the batch is halved and tried again.
+pub const TOOLPOOL_ERR_OUT_OF_MEMORY: toolpool_status_t = -9;
+/// The device is gone. From a tool: the slot is given up and its batch goes to the others.
+pub const TOOLPOOL_ERR_DEVICE_LOST: toolpool_status_t = -10;
+/// The tool broke its contract: no output for an item, two outputs of one name, a code that does not exist.
+pub const TOOLPOOL_ERR_CONTRACT: toolpool_status_t = -11;
+/// The job was cancelled before this item was done.
+pub const TOOLPOOL_ERR_CANCELLED: toolpool_status_t = -12;
+/// The pool is closed.
+pub const TOOLPOOL_ERR_CLOSED: toolpool_status_t = -13;
+/// The call was made from inside a tool's callback, where it would wait for itself.
+pub const TOOLPOOL_ERR_REENTRANT: toolpool_status_t = -14;
+/// The handle belongs to the parent of this forked process.
+pub const TOOLPOOL_ERR_FORKED: toolpool_status_t = -15;
+/// There is no item, output or device of that index or name.
+pub const TOOLPOOL_ERR_NOT_FOUND: toolpool_status_t = -16;
+/// The tool failed in a way it does not tell apart.
+pub const TOOLPOOL_ERR_FAILED: toolpool_status_t = -17;
+
+/// Version of the tables in this header that tools from other libraries are checked against.
+pub const TOOLPOOL_ABI: u32 = 1;
+
+/// Element types of tensors. Values are those of the wire and never change.
+pub type toolpool_dtype_t = i32;
+/// Uninterpreted bytes (a string, a file); one element is one byte.
+pub const TOOLPOOL_BYTES: toolpool_dtype_t = 0;
+/// IEEE 754 binary32.
+pub const TOOLPOOL_FLOAT32: toolpool_dtype_t = 1;
+/// IEEE 754 binary64.
+pub const TOOLPOOL_FLOAT64: toolpool_dtype_t = 2;
+/// IEEE 754 binary16.
+pub const TOOLPOOL_FLOAT16: toolpool_dtype_t = 3;
+/// bfloat16: the upper half of a binary32.
+pub const TOOLPOOL_BFLOAT16: toolpool_dtype_t = 4;
+/// Signed 8-bit integer.
+pub const TOOLPOOL_INT8: toolpool_dtype_t = 5;
+/// Unsigned 8-bit integer.
+pub const TOOLPOOL_UINT8: toolpool_dtype_t = 6;
+/// Signed 16-bit integer.
+pub const TOOLPOOL_INT16: toolpool_dtype_t = 7;
+/// Signed 32-bit integer.
+pub const TOOLPOOL_INT32: toolpool_dtype_t = 8;
+/// Signed 64-bit integer.
+pub const TOOLPOOL_INT64: toolpool_dtype_t = 9;
+/// One byte, 0 or 1.
+pub const TOOLPOOL_BOOL: toolpool_dtype_t = 10;
+
+/// The most dimensions a tensor can have.
+pub const TOOLPOOL_MAX_NDIM: usize = 8;
+
+/// toolpool_device_t::kind: a share of the CPU's cores.
+pub const TOOLPOOL_DEVICE_CPU: i32 = 0;
+/// toolpool_device_t::kind: an NVIDIA GPU.
+pub const TOOLPOOL_DEVICE_CUDA: i32 = 1;
+
+/// A device: what a listing describes, and what a tool's `load` is told to work on. A plain value.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct toolpool_device_t {
+    /// sizeof(toolpool_device_t), set by TOOLPOOL_DEVICE_INIT.
+    pub size: usize,
+    /// ::TOOLPOOL_DEVICE_CPU or ::TOOLPOOL_DEVICE_CUDA.
+    pub kind: i32,
+    /// Number of the device among those of its kind that this process sees: N of `cuda:N`; 0 for the CPU.
+    pub index: i32,
+    /// Number of the pool's slot, from 0; -1 in a listing.
+    pub slot: i32,
+    /// CPU threads that the worker of this slot may use for computing; at least 1.
+    pub threads: i32,
+    /// Memory of the device in bytes (of the machine, for the CPU); 0 if unknown.
+    pub memory_total: u64,
+    /// Memory not in use when the device was listed, in bytes; 0 if unknown.
+    pub memory_free: u64,
+    /// CUDA compute capability, as in 9.0; 0 for the CPU.
+    pub capability_major: i32,
+    /// Minor part of the compute capability.
+    pub capability_minor: i32,
+    /// Name of the product, NUL-terminated UTF-8.
+    pub name: [c_char; 96],
+    /// UUID as NVML gives it ("GPU-…"), NUL-terminated; empty for the CPU.
+    pub uuid: [c_char; 48],
+    /// Version of the driver, NUL-terminated; empty for the CPU.
+    pub driver: [c_char; 32],
+}
+
+/// An error that the caller owns: code, message, index of the item. Opaque; free with toolpool_error_free().
+pub enum toolpool_error_t {}
+/// The items handed to a tool in one call. Opaque; valid until that call's run (or collect) returns.
+pub enum toolpool_batch_t {}
+/// Where a tool puts the outputs of a batch. Opaque; valid until that call's run (or collect) returns.
+pub enum toolpool_outputs_t {}
+
+/// A tool made of C functions.
+///
+/// Start from TOOLPOOL_CALLBACKS_INIT, which fills in the size; only `run` (or `start` with `collect`) is
+/// required. None of these may throw a C++ exception or `longjmp` out; `toolpool.hpp` catches for C++.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct toolpool_callbacks_t {
+    /// sizeof(toolpool_callbacks_t), set by TOOLPOOL_CALLBACKS_INIT.
+    pub size: usize,
+    /// Called once on each worker's own thread before its first batch: loads the tool onto `device`, which is
+    /// valid during the call, and may leave a pointer in `*state`, handed to `run` and `unload` (NULL is fine).
+    /// A failure is a negative status, with a message in `err` by toolpool_error_set(). NULL: nothing to load.
+    pub load: Option<
+        unsafe extern "C" fn(
+            user: *mut c_void,
+            device: *const toolpool_device_t,
+            state: *mut *mut c_void,
+            err: *mut *mut toolpool_error_t,
+        ) -> toolpool_status_t,
+    >,
+    /// Computes the outputs of every item of `batch`; called on the worker's thread, one call at a time for
+    /// one `state`. Items that cannot be done are reported by toolpool_outputs_fail(). A negative status
+    /// concerns the batch as a whole: it is split until the guilty item stands alone
+    /// (::TOOLPOOL_ERR_OUT_OF_MEMORY: halved; ::TOOLPOOL_ERR_DEVICE_LOST: the slot is given up).
+    pub run: Option<
+        unsafe extern "C" fn(
+            state: *mut c_void,
+            batch: *const toolpool_batch_t,
+            outputs: *mut toolpool_outputs_t,
+            err: *mut *mut toolpool_error_t,
+        ) -> toolpool_status_t,
+    >,
+    /// Estimated work in an item, in any unit, from its first field; larger costs run first. Called on the
+    /// submitting thread, once for each distinct item. NaN and negative costs are refused. NULL: the length.
+    pub cost: Option<unsafe extern "C" fn(user: *mut c_void, data: *const c_void, len: usize) -> f64>,
+    /// Takes back what `load` left in `*state`, on the same thread. NULL: nothing to do.
+    pub unload: Option<unsafe extern "C" fn(state: *mut c_void)>,
+    /// Called once, on any thread, when the handle is freed and after the last `unload`. NULL: nothing to do.
+    pub destroy: Option<unsafe extern "C" fn(user: *mut c_void)>,
+    /// How much of `batch_budget` an item takes (say, tokens), from its first field. NULL: the length.
+    pub extent: Option<unsafe extern "C" fn(user: *mut c_void, data: *const c_void, len: usize) -> u64>,
+    /// The most that the extents of one batch add up to; an item above it runs alone. 0: 1 MiB.
+    pub batch_budget: u64,
+    /// The most items in one batch. 0: 4,096.
+    pub batch_items: u64,
+    /// For engines that compute asynchronously, in place of `run`: begins a batch and leaves a pointer in
+    /// `*pending`; `batch` and `outputs` stay valid until its `collect` returns. Two are in flight on a worker.
+    pub start: Option<
+        unsafe extern "C" fn(
+            state: *mut c_void,
+            batch: *const toolpool_batch_t,
+            outputs: *mut toolpool_outputs_t,
+            pending: *mut *mut c_void,
+            err: *mut *mut toolpool_error_t,
+        ) -> toolpool_status_t,
+    >,
+    /// Waits for a batch begun by `start`, oldest first, and frees `pending`, whatever it returns.
+    pub collect: Option<
+        unsafe extern "C" fn(
+            state: *mut c_void,
+            pending: *mut c_void,
+            err: *mut *mut toolpool_error_t,
+        ) -> toolpool_status_t,
+    >,
+    /// What a loaded state depends on, NUL-terminated UTF-8, copied: tools of one kind and equal identity
+    /// (source and load options) share states, and a batch reaches the user pointer of its own job through
+    /// toolpool_batch_user(). NULL: this handle's states are its own.
+    pub identity: *const c_char,
+}
+
+/// One option as a tool's entry receives it: NUL-terminated UTF-8, valid during the call.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct toolpool_option_t {
+    /// The option's name.
+    pub key: *const c_char,
+    /// Its value as the user wrote it.
+    pub value: *const c_char,
+}
+
+/// toolpool's functions, for tools in libraries that do not link to toolpool. Each is the exported function
+/// of the same name. Valid as long as the process.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct toolpool_host_t {
+    /// sizeof(toolpool_host_t) of the host; fields beyond it are not there.
+    pub size: usize,
+    /// ::TOOLPOOL_ABI of the host.
+    pub abi: u32,
+    /// toolpool_batch_len()
+    pub batch_len: unsafe extern "C" fn(batch: *const toolpool_batch_t) -> usize,
+    /// toolpool_batch_bytes()
+    pub batch_bytes: unsafe extern "C" fn(
+        batch: *const toolpool_batch_t,
+        index: usize,
+        data: *mut *const c_void,
+        len: *mut usize,
+    ) -> toolpool_status_t,
+    /// toolpool_batch_field()
+    pub batch_field: unsafe extern "C" fn(
+        batch: *const toolpool_batch_t,
+        index: usize,
+        name: *const c_char,
+        data: *mut *const c_void,
+        len: *mut usize,
+    ) -> toolpool_status_t,
+    /// toolpool_batch_user()
+    pub batch_user: unsafe extern "C" fn(batch: *const toolpool_batch_t) -> *mut c_void,
+    /// toolpool_outputs_alloc()
+    pub outputs_alloc: unsafe extern "C" fn(
+        outputs: *mut toolpool_outputs_t,
+        index: usize,
+        name: *const c_char,
+        dtype: toolpool_dtype_t,
+        shape: *const i64,
+        ndim: usize,
+        data: *mut *mut c_void,
+        err: *mut *mut toolpool_error_t,
+    ) -> toolpool_status_t,
+    /// toolpool_outputs_fail()
+    pub outputs_fail: unsafe extern "C" fn(
+        outputs: *mut toolpool_outputs_t,
+        index: usize,
+        status: toolpool_status_t,
+        message: *const c_char,
+    ) -> toolpool_status_t,
+    /// toolpool_outputs_warn()
+    pub outputs_warn: unsafe extern "C" fn(
+        outputs: *mut toolpool_outputs_t,
+        index: usize,
+        message: *const c_char,
+    ) -> toolpool_status_t,
+    /// toolpool_error_set()
+    pub error_set: unsafe extern "C" fn(
+        err: *mut *mut toolpool_error_t,
+        status: toolpool_status_t,
+        message: *const c_char,
+    ) -> toolpool_status_t,
+}
+
+/// The function that a shared library exports for each of its tools; `toolpool_tool_open("library",
+/// "libmine.so:mytool", …)` calls `mytool`.
+///
+/// Called at open, and again with all options whenever one is set; it must be cheap (read a config, not the
+/// weights). It validates `source` and every option (an unknown key or value: ::TOOLPOOL_ERR_OPTION and a
+/// message that lists the known), and on success fills `*callbacks` and `*user`, which belong to the caller
+/// until `destroy`. `callbacks` arrives initialised with its size.
+///
+/// `source` is the text after a second ':' in the tool's source, or for a backend's kinds the source itself.
+pub type toolpool_entry_t = Option<
+    unsafe extern "C" fn(
+        host: *const toolpool_host_t,
+        source: *const c_char,
+        options: *const toolpool_option_t,
+        n_options: usize,
+        callbacks: *mut toolpool_callbacks_t,
+        user: *mut *mut c_void,
+        err: *mut *mut toolpool_error_t,
+    ) -> toolpool_status_t,
+>;

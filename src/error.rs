@@ -1,0 +1,140 @@
+//! What can go wrong: one error type, whose status is the code that C sees.
+
+use std::fmt::Display;
+use std::sync::Arc;
+
+use toolpool_abi as abi;
+
+/// The kind of an error; each is one of the negative codes of `toolpool_status_t`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(i32)]
+pub enum Status {
+    Internal = abi::TOOLPOOL_ERR_INTERNAL,
+    Argument = abi::TOOLPOOL_ERR_ARGUMENT,
+    Device = abi::TOOLPOOL_ERR_DEVICE,
+    Option = abi::TOOLPOOL_ERR_OPTION,
+    Tool = abi::TOOLPOOL_ERR_TOOL,
+    Model = abi::TOOLPOOL_ERR_MODEL,
+    Backend = abi::TOOLPOOL_ERR_BACKEND,
+    Item = abi::TOOLPOOL_ERR_ITEM,
+    OutOfMemory = abi::TOOLPOOL_ERR_OUT_OF_MEMORY,
+    DeviceLost = abi::TOOLPOOL_ERR_DEVICE_LOST,
+    Contract = abi::TOOLPOOL_ERR_CONTRACT,
+    Cancelled = abi::TOOLPOOL_ERR_CANCELLED,
+    Closed = abi::TOOLPOOL_ERR_CLOSED,
+    Reentrant = abi::TOOLPOOL_ERR_REENTRANT,
+    Forked = abi::TOOLPOOL_ERR_FORKED,
+    NotFound = abi::TOOLPOOL_ERR_NOT_FOUND,
+    Failed = abi::TOOLPOOL_ERR_FAILED,
+}
+
+impl Status {
+    const ALL: [Self; 17] = [
+        Self::Internal,
+        Self::Argument,
+        Self::Device,
+        Self::Option,
+        Self::Tool,
+        Self::Model,
+        Self::Backend,
+        Self::Item,
+        Self::OutOfMemory,
+        Self::DeviceLost,
+        Self::Contract,
+        Self::Cancelled,
+        Self::Closed,
+        Self::Reentrant,
+        Self::Forked,
+        Self::NotFound,
+        Self::Failed,
+    ];
+
+    /// The code of this status in the C surface.
+    #[must_use]
+    pub fn code(self) -> abi::toolpool_status_t {
+        self as i32
+    }
+
+    /// The status of a code, or `None` for a number that is no error of ours.
+    #[must_use]
+    pub fn from_code(code: abi::toolpool_status_t) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| status.code() == code)
+    }
+}
+
+/// An error: its kind, a message that names the thing, the reason and the way out, and the item it concerns.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct Error {
+    status: Status,
+    message: Arc<str>,
+    item: Option<usize>,
+}
+
+impl Error {
+    /// An error about no item in particular.
+    pub fn new(status: Status, message: impl Display) -> Self {
+        Self {
+            status,
+            message: message.to_string().into(),
+            item: None,
+        }
+    }
+
+    /// The same error, about the caller's item `index`.
+    #[must_use]
+    pub fn at(mut self, index: usize) -> Self {
+        self.item = Some(index);
+        self
+    }
+
+    /// The same error with `context` put before its message.
+    #[must_use]
+    pub fn within(mut self, context: impl Display) -> Self {
+        self.message = format!("{context}: {}", self.message).into();
+        self
+    }
+
+    /// The kind of the error.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        self.status
+    }
+
+    /// The text, without a final full stop.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// The caller's index of the item that the error concerns.
+    #[must_use]
+    pub fn item(&self) -> Option<usize> {
+        self.item
+    }
+}
+
+/// The result of whatever can fail.
+pub type Result<T> = std::result::Result<T, Error>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_comes_back_as_its_status() {
+        for status in Status::ALL {
+            assert_eq!(Status::from_code(status.code()), Some(status));
+        }
+        for code in [0, 1, 3, -18, i32::MIN] {
+            assert_eq!(Status::from_code(code), None);
+        }
+    }
+
+    #[test]
+    fn context_goes_before_the_message_and_keeps_the_rest() {
+        let error = Error::new(Status::Item, "empty").at(7).within("slot 2");
+        assert_eq!(error.to_string(), "slot 2: empty");
+        assert_eq!((error.status(), error.item()), (Status::Item, Some(7)));
+    }
+}
