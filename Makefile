@@ -1,0 +1,55 @@
+# `make help` lists the targets. Everything that they make stays in this folder.
+MAKEFLAGS += --no-builtin-rules
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+# Build scripts run elsewhere: a relative path would point there.
+ifdef LIBTORCH
+override export LIBTORCH := $(abspath $(LIBTORCH))
+endif
+
+RELEASE := target/release
+STAGES := lint rust header symbols c python asan valgrind tsan miri doc
+
+.PHONY: help demo libtorch build test bench header format clean distclean $(addprefix test-,$(STAGES))
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-14s %s\n", $$1, $$2}' Makefile
+	@echo "make test-STAGE     one stage of the tests: $(STAGES)"
+
+demo: build build/demo/embed_fasta ## embed examples/data/proteins.fasta with the C example, on every device
+	@model=$$(scripts/demo_model) && build/demo/embed_fasta "$$model" examples/data/proteins.fasta
+
+build/demo/embed_fasta: examples/c/embed_fasta.c include/toolpool.h | build
+	@echo "demo: compiling examples/c/embed_fasta.c"
+	@mkdir -p $(@D)
+	@$(CC) -std=c11 -O2 -Wall -Wextra -Iinclude $< -o $@ -L$(RELEASE) -ltoolpool -Wl,-rpath,'$$ORIGIN/../../$(RELEASE)'
+
+libtorch: ## find libtorch, or install it into .venv; LIBTORCH names another
+	@scripts/libtorch
+
+build: libtorch ## libtoolpool.so and libtoolpool_torch.so, in target/release
+	@scripts/build
+
+test: ## everything: lint, Rust, C, C++, Python, sanitizers, documentation
+	@scripts/test $(STAGES)
+
+$(addprefix test-,$(STAGES)): test-%:
+	@scripts/test $*
+
+bench: build ## the benchmarks: the core's parts, then the peers
+	@scripts/bench
+
+header: ## write include/toolpool.h anew from src/ffi
+	TOOLPOOL_WRITE_HEADER=1 cargo test --release --package toolpool --test header
+
+format: ## format Rust, C, C++ and Python in place
+	@scripts/format
+
+clean: ## remove what was built
+	rm -rf target build
+
+distclean: clean ## remove what was built and what was installed
+	rm -rf .venv .tools
+	rm -f libtorch
