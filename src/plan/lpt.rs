@@ -1,0 +1,316 @@
+//! Static LPT: which slot takes which item, decided beforehand.
+//!
+//! Longest processing time first (R. L. Graham, *Bounds on multiprocessing timing anomalies*, SIAM J. Appl. Math. 17,
+//! 1969): items in order of falling cost, each to the slot that would finish it first. On `m` equal slots the last slot
+//! ends at most 4/3 − 1/(3m) times later than in the best assignment there is.
+
+use super::order::{check_costs, longest_first};
+use crate::error::{Error, Result, Status};
+
+/// A slot as static LPT sees it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct SlotSpec {
+    /// Relative speed, above 0 and finite: a slot of weight 2 does twice the cost in the same time.
+    pub weight: f64,
+    /// The largest cost of an item that this slot can take; infinity for any.
+    pub max_cost: f64,
+}
+
+/// Which slot takes which item, and when each slot is done.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Assignment {
+    /// The slot of each item.
+    pub slot_of: Vec<u32>,
+    /// When each slot is done, in time: cost over weight. Infinite for a slot with an item of infinite cost.
+    pub finish: Vec<f64>,
+    /// When the last slot is done.
+    pub makespan: f64,
+    /// No assignment has a smaller makespan than this: the larger of the whole cost over the whole weight, and of
+    /// the longest time that an item takes on the fastest slot that can take it.
+    pub lower_bound: f64,
+}
+
+/// Assigns every item to the slot that would finish it first, longest items first.
+///
+/// Ties go to the slot with fewest items, then to the first. Items of infinite cost come first, and items of cost 0
+/// last; each of these two is spread as if its items cost 1 and were alone (see [`super`]). A slot with fewer infinite
+/// items for its weight is done before one with more, whatever their finite costs. Deterministic.
+///
+/// There are fewer than `u32::MAX` items and slots.
+///
+/// # Errors
+/// [`Status::Argument`]: no slots, a weight or maximum that is none, a cost that is none, or an item that costs more
+/// than any slot can take; the last two carry the item's index.
+pub fn assign(costs: &[f64], slots: &[SlotSpec]) -> Result<Assignment> {
+    check_slots(slots)?;
+    check_costs(costs)?;
+    let order = longest_first(costs);
+    check_longest(&order, costs, slots)?;
+
+    let cost = |item: u32| costs[item as usize];
+    let infinite = order.partition_point(|&item| cost(item) == f64::INFINITY);
+    let positive = order.partition_point(|&item| cost(item) > 0.0);
+
+    let mut slot_of = vec![0; costs.len()];
+    let mut loads = Load::none(slots);
+
+    // Items of infinite cost, and of cost 0, have only their number to share them out by: as if each cost 1.
+    spread(&order[..infinite], costs, |_| 1.0, &mut loads, &mut slot_of);
+    for load in &mut loads {
+        load.infinite = std::mem::take(&mut load.cost);
+    }
+    spread(
+        &order[infinite..positive],
+        costs,
+        |cost| cost,
+        &mut loads,
+        &mut slot_of,
+    );
+    let finish: Vec<f64> = loads.iter().map(Load::finish).collect();
+    for load in &mut loads {
+        (load.infinite, load.cost) = (0.0, 0.0);
+    }
+    spread(&order[positive..], costs, |_| 1.0, &mut loads, &mut slot_of);
+
+    let makespan = finish.iter().copied().fold(0.0, f64::max);
+    // Rounding may put the bound of a perfect assignment a hair above its makespan.
+    let lower_bound = lower_bound(&order, costs, slots).min(makespan);
+    Ok(Assignment {
+        slot_of,
+        finish,
+        makespan,
+        lower_bound,
+    })
+}
+
+fn check_slots(slots: &[SlotSpec]) -> Result<()> {
+    let refuse = |message: String| Err(Error::new(Status::Argument, message));
+    if slots.is_empty() {
+        return refuse("there is no slot to assign items to; give at least one".into());
+    }
+    for (number, slot) in slots.iter().enumerate() {
+        if !(slot.weight > 0.0 && slot.weight.is_finite()) {
+            return refuse(format!(
+                "the weight of slot {number} is {}; weights are relative speeds above 0",
+                slot.weight
+            ));
+        }
+        if !(slot.max_cost >= 0.0) {
+            return refuse(format!(
+                "the maximum cost of slot {number} is {}; it is a number from 0 up, or +infinity",
+                slot.max_cost
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Every item has a slot that can take it if the longest one has.
+fn check_longest(order: &[u32], costs: &[f64], slots: &[SlotSpec]) -> Result<()> {
+    let Some(&longest) = order.first() else {
+        return Ok(());
+    };
+    let (item, cost) = (longest as usize, costs[longest as usize]);
+    let largest = slots.iter().map(|slot| slot.max_cost).fold(0.0, f64::max);
+    if cost <= largest {
+        return Ok(());
+    }
+    Err(Error::new(
+        Status::Argument,
+        format!(
+            "no slot can take item {item}: it costs {cost}, and the largest maximum cost of a slot is {largest}; \
+             raise a slot's maximum or leave the item out"
+        ),
+    )
+    .at(item))
+}
+
+/// The makespan that no assignment beats ([`Assignment::lower_bound`]).
+fn lower_bound(order: &[u32], costs: &[f64], slots: &[SlotSpec]) -> f64 {
+    let cost = |item: &u32| costs[*item as usize];
+    let whole: f64 = costs.iter().sum();
+    let weight: f64 = slots.iter().map(|slot| slot.weight).sum();
+    // A slower slot is the fastest one only from some maximum down, so the longest item below each maximum decides.
+    let longest = slots.iter().map(|slot| {
+        let below = order.partition_point(|item| cost(item) > slot.max_cost);
+        order
+            .get(below)
+            .map_or(0.0, |item| cost(item) / fastest(cost(item), slots))
+    });
+    longest.fold(whole / weight, f64::max)
+}
+
+/// The weight of the fastest slot that can take an item of this cost.
+fn fastest(cost: f64, slots: &[SlotSpec]) -> f64 {
+    let able = slots.iter().filter(|slot| cost <= slot.max_cost);
+    able.map(|slot| slot.weight).fold(0.0, f64::max)
+}
+
+/// What a slot has been given so far.
+#[derive(Debug, Clone, Copy)]
+struct Load {
+    slot: u32,
+    items: u32,
+    spec: SlotSpec,
+    /// Number of the items of infinite cost.
+    infinite: f64,
+    /// Sum of the other costs.
+    cost: f64,
+}
+
+impl Load {
+    fn none(slots: &[SlotSpec]) -> Vec<Self> {
+        let none = |(slot, &spec)| Self {
+            slot,
+            items: 0,
+            spec,
+            infinite: 0.0,
+            cost: 0.0,
+        };
+        (0..).zip(slots).map(none).collect()
+    }
+
+    /// When the slot is done, in time.
+    fn finish(&self) -> f64 {
+        if self.infinite > 0.0 {
+            f64::INFINITY
+        } else {
+            self.cost / self.spec.weight
+        }
+    }
+}
+
+/// Gives each item, in this order, to the slot that would finish it first; there is one that can take the first item,
+/// and so the others. `amount` is what an item of some cost adds to a load; the loads begin without cost.
+fn spread(
+    items: &[u32],
+    costs: &[f64],
+    amount: impl Fn(f64) -> f64,
+    loads: &mut [Load],
+    slot_of: &mut [u32],
+) {
+    let mut classes = Class::all(loads);
+    for &item in items {
+        let cost = costs[item as usize];
+        if let Some(class) = first_to_finish(&mut classes, cost, amount(cost)) {
+            slot_of[item as usize] = class.give(amount(cost));
+        }
+    }
+    for place in classes.iter().flat_map(|class| &class.queue) {
+        let load = &mut loads[place.slot as usize];
+        (load.cost, load.items) = (place.cost, place.items);
+    }
+}
+
+/// The class whose least loaded slot would finish this item first.
+fn first_to_finish(classes: &mut [Class], cost: f64, amount: f64) -> Option<&mut Class> {
+    let able = classes
+        .iter_mut()
+        .filter(|class| cost <= class.spec.max_cost);
+    let candidates = able.map(|class| (class.finish(amount), class));
+    let first = candidates.reduce(|a, b| if b.0.is_before(&a.0) { b } else { a });
+    first.map(|(_, class)| class)
+}
+
+/// Slots that differ in nothing but their loads: the least loaded of them finishes any item first, so no other need be
+/// looked at. The slots of a pool of equal devices are one class.
+struct Class {
+    spec: SlotSpec,
+    infinite: f64,
+    /// At least one, from the least loaded to the most.
+    queue: Vec<Place>,
+}
+
+/// A slot in the queue of its class.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    cost: f64,
+    items: u32,
+    slot: u32,
+}
+
+/// When a slot is done, and what decides between slots that are done at one time.
+struct Finish {
+    /// With the items of infinite cost, in their unknown time.
+    infinite: f64,
+    time: f64,
+    items: u32,
+    slot: u32,
+}
+
+impl Class {
+    fn all(loads: &[Load]) -> Vec<Self> {
+        let mut loads = loads.to_vec();
+        loads.sort_unstable_by_key(|load| (load.items, load.slot));
+        let mut classes: Vec<Self> = Vec::new();
+        for load in &loads {
+            let place = Place {
+                cost: load.cost,
+                items: load.items,
+                slot: load.slot,
+            };
+            match classes.iter_mut().find(|class| class.holds(load)) {
+                Some(class) => class.queue.push(place),
+                None => classes.push(Self {
+                    spec: load.spec,
+                    infinite: load.infinite,
+                    queue: vec![place],
+                }),
+            }
+        }
+        classes
+    }
+
+    fn holds(&self, load: &Load) -> bool {
+        self.spec == load.spec && self.infinite == load.infinite
+    }
+
+    /// When the least loaded slot would be done with an item more.
+    fn finish(&self, amount: f64) -> Finish {
+        let least = &self.queue[0];
+        Finish {
+            infinite: self.infinite / self.spec.weight,
+            time: (least.cost + amount) / self.spec.weight,
+            items: least.items,
+            slot: least.slot,
+        }
+    }
+
+    /// Gives the least loaded slot an item, and moves it to its new place in the queue.
+    fn give(&mut self, amount: f64) -> u32 {
+        let mut place = self.queue[0];
+        place.cost += amount;
+        place.items += 1;
+        let mut at = 0;
+        while let Some(next) = self.queue.get(at + 1)
+            && next.is_before(&place)
+        {
+            self.queue[at] = *next;
+            at += 1;
+        }
+        self.queue[at] = place;
+        place.slot
+    }
+}
+
+impl Place {
+    fn is_before(&self, other: &Self) -> bool {
+        if self.cost == other.cost {
+            (self.items, self.slot) < (other.items, other.slot)
+        } else {
+            self.cost < other.cost
+        }
+    }
+}
+
+impl Finish {
+    fn is_before(&self, other: &Self) -> bool {
+        if self.infinite != other.infinite {
+            self.infinite < other.infinite
+        } else if self.time != other.time {
+            self.time < other.time
+        } else {
+            (self.items, self.slot) < (other.items, other.slot)
+        }
+    }
+}
