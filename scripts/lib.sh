@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Sourced by the scripts beside it.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -10,12 +11,12 @@ die() {
     exit 1
 }
 
-# installed DIR REQUIREMENTS [PIP_ARG...]: that very list is in DIR already.
-installed() { [[ -f $(stamp "$@") ]]; }
+# installed_in DIR REQUIREMENTS [PIP_ARG...]: that very list is in DIR already.
+installed_in() { [[ -f $(stamp "$@") ]]; }
 
-# install DIR REQUIREMENTS [PIP_ARG...]: the list in the virtual environment DIR, once.
-install() {
-    installed "$@" && return
+# install_into DIR REQUIREMENTS [PIP_ARG...]: the list in the virtual environment DIR, once.
+install_into() {
+    installed_in "$@" && return
     local dir=$1 requirements=$2 started=$SECONDS
     shift 2
     [[ -x $dir/bin/python ]] || make_venv "$dir"

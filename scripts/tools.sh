@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Sourced after lib.sh: the tools of tests and lint, each of the version that scripts/requirements/tools.txt pins.
 
 # tool NAME: the path of the system's own where it serves, else of the one in .tools. Any CMake serves whose age
@@ -8,8 +9,8 @@ tool() {
     if "$name" --version 2>/dev/null | grep -qF "$wanted"; then
         command -v "$name"
     else
-        install .tools scripts/requirements/tools.txt
-        echo "$root/.tools/bin/$name"
+        install_into .tools scripts/requirements/tools.txt
+        echo "$PWD/.tools/bin/$name"
     fi
 }
 
