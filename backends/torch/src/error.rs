@@ -1,0 +1,131 @@
+//! What can go wrong in this backend, with the status that the C side sees.
+
+use toolpool_abi as abi;
+
+/// An error with its message; the variant decides the status code.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// An argument from the C side is NULL or not UTF-8.
+    #[error("{0}")]
+    Argument(String),
+    /// An option's key or value is not known.
+    #[error("{0}")]
+    Option(String),
+    /// The model's files are absent, damaged or not what their config says.
+    #[error("{0}")]
+    Model(String),
+    /// The device cannot be used by this backend.
+    #[error("{0}")]
+    Device(String),
+    /// The device or the machine has no memory left for this batch.
+    #[error("{0}")]
+    OutOfMemory(String),
+    /// The device is gone for the rest of the process.
+    #[error("{0}")]
+    DeviceLost(String),
+    /// Anything that libtorch reports and that is none of the above.
+    #[error("{0}")]
+    Failed(String),
+    /// toolpool itself refused a call; its status is handed on.
+    #[error("{1}")]
+    Host(i32, String),
+}
+
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// What libtorch and the CUDA libraries say when memory runs out.
+const OUT_OF_MEMORY: [&str; 7] = [
+    "CUDA out of memory",
+    "out of memory. Tried to allocate",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
+    "CUDA error: out of memory",
+    "CUDA driver error: out of memory",
+    "can't allocate memory",
+];
+
+/// Errors after which a CUDA context answers every later call with the same error.
+const DEVICE_LOST: [&str; 8] = [
+    "an illegal memory access was encountered",
+    "unspecified launch failure",
+    "device-side assert triggered",
+    "uncorrectable ECC error",
+    "misaligned address",
+    "an illegal instruction was encountered",
+    "hardware stack error",
+    "GPU has fallen off the bus",
+];
+
+impl Error {
+    /// The status code of the C interface.
+    pub fn status(&self) -> abi::toolpool_status_t {
+        match self {
+            Error::Argument(_) => abi::TOOLPOOL_ERR_ARGUMENT,
+            Error::Option(_) => abi::TOOLPOOL_ERR_OPTION,
+            Error::Model(_) => abi::TOOLPOOL_ERR_MODEL,
+            Error::Device(_) => abi::TOOLPOOL_ERR_DEVICE,
+            Error::OutOfMemory(_) => abi::TOOLPOOL_ERR_OUT_OF_MEMORY,
+            Error::DeviceLost(_) => abi::TOOLPOOL_ERR_DEVICE_LOST,
+            Error::Failed(_) => abi::TOOLPOOL_ERR_FAILED,
+            Error::Host(status, _) => *status,
+        }
+    }
+
+    /// Sorts a message of libtorch into out of memory, device lost or failed, and drops its C++ stack trace.
+    pub fn from_torch(message: &str) -> Self {
+        let first = message.lines().next().unwrap_or_default().to_owned();
+        let says = |known: &[&str]| known.iter().any(|text| message.contains(text));
+        if says(&OUT_OF_MEMORY) {
+            Error::OutOfMemory(first)
+        } else if says(&DEVICE_LOST) {
+            Error::DeviceLost(first)
+        } else {
+            Error::Failed(first)
+        }
+    }
+}
+
+impl From<tch::TchError> for Error {
+    fn from(error: tch::TchError) -> Self {
+        match error {
+            tch::TchError::Torch(message) => Error::from_torch(&message),
+            other => Error::from_torch(&other.to_string()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_of_libtorch_get_their_status() {
+        let status = |message| Error::from_torch(message).status();
+        assert_eq!(
+            status("CUDA out of memory. Tried to allocate 2.00 GiB.\nException raised from malloc"),
+            abi::TOOLPOOL_ERR_OUT_OF_MEMORY
+        );
+        assert_eq!(
+            status(
+                "[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"
+            ),
+            abi::TOOLPOOL_ERR_OUT_OF_MEMORY
+        );
+        assert_eq!(
+            status("CUDA error: an illegal memory access was encountered"),
+            abi::TOOLPOOL_ERR_DEVICE_LOST
+        );
+        assert_eq!(
+            status("mat1 and mat2 shapes cannot be multiplied"),
+            abi::TOOLPOOL_ERR_FAILED
+        );
+    }
+
+    #[test]
+    fn the_stack_trace_of_libtorch_is_dropped() {
+        assert_eq!(
+            Error::from_torch("bad shape\nException raised from at::mm\nframe #0").to_string(),
+            "bad shape"
+        );
+    }
+}
