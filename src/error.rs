@@ -1,9 +1,9 @@
 //! What can go wrong: one error type, whose status is the code that C sees.
 
 use std::fmt::Display;
-use std::sync::Arc;
-
 use toolpool_abi as abi;
+
+use crate::text::Text;
 
 /// The kind of an error; each is one of the negative codes of `toolpool_status_t`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,7 +67,7 @@ impl Status {
 #[error("{message}")]
 pub struct Error {
     status: Status,
-    message: Arc<str>,
+    message: Text,
     item: Option<usize>,
 }
 
@@ -76,7 +76,7 @@ impl Error {
     pub fn new(status: Status, message: impl Display) -> Self {
         Self {
             status,
-            message: message.to_string().into(),
+            message: message.to_string().as_str().into(),
             item: None,
         }
     }
@@ -91,7 +91,7 @@ impl Error {
     /// The same error with `context` put before its message.
     #[must_use]
     pub fn within(mut self, context: impl Display) -> Self {
-        self.message = format!("{context}: {}", self.message).into();
+        self.message = format!("{context}: {}", self.message).as_str().into();
         self
     }
 
@@ -103,7 +103,7 @@ impl Error {
 
     /// The text, without a final full stop.
     #[must_use]
-    pub fn message(&self) -> &str {
+    pub fn message(&self) -> &Text {
         &self.message
     }
 
@@ -115,7 +115,7 @@ impl Error {
 }
 
 /// The result of whatever can fail.
-pub type Result<T> = std::result::Result<T, Error>;
+pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 #[cfg(test)]
 mod tests {

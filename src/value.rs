@@ -42,7 +42,9 @@ impl Dtype {
             _ => {
                 return Err(Error::new(
                     Status::Argument,
-                    format_args!("{code} is no element type; known are TOOLPOOL_BYTES (0) to TOOLPOOL_BOOL (10)"),
+                    format_args!(
+                        "{code} is no element type; known are TOOLPOOL_BYTES (0) to TOOLPOOL_BOOL (10)"
+                    ),
                 ));
             }
         })
@@ -79,7 +81,10 @@ impl Shape {
         if dims.len() > MAX_NDIM {
             return Err(Error::new(
                 Status::Argument,
-                format_args!("a tensor of {} dimensions; at most {MAX_NDIM} are possible", dims.len()),
+                format_args!(
+                    "a tensor of {} dimensions; at most {MAX_NDIM} are possible",
+                    dims.len()
+                ),
             ));
         }
         if let Some(negative) = dims.iter().find(|&&dim| dim < 0) {
@@ -106,12 +111,17 @@ impl Shape {
     pub fn bytes(&self, dtype: Dtype) -> Result<usize> {
         self.dims()
             .iter()
-            .try_fold(dtype.size(), |bytes, &dim| bytes.checked_mul(usize::try_from(dim).ok()?))
+            .try_fold(dtype.size(), |bytes, &dim| {
+                bytes.checked_mul(usize::try_from(dim).ok()?)
+            })
             .filter(|&bytes| isize::try_from(bytes).is_ok())
             .ok_or_else(|| {
                 Error::new(
                     Status::Argument,
-                    format_args!("a tensor of shape {:?} has more bytes than memory has addresses", self.dims()),
+                    format_args!(
+                        "a tensor of shape {:?} has more bytes than memory has addresses",
+                        self.dims()
+                    ),
                 )
             })
     }
@@ -134,12 +144,20 @@ mod tests {
         assert_eq!(bytes(&[3, 5]), Ok(60));
         assert_eq!(bytes(&[0, i64::MAX]), Ok(0));
         assert_eq!(bytes(&[i64::MAX]).unwrap_err().status(), Status::Argument);
-        assert_eq!(bytes(&[1 << 32, 1 << 32]).unwrap_err().status(), Status::Argument);
+        assert_eq!(
+            bytes(&[1 << 32, 1 << 32]).unwrap_err().status(),
+            Status::Argument
+        );
     }
 
     #[test]
     fn impossible_shapes_are_refused_by_name() {
-        assert!(Shape::new(&[1; 9]).unwrap_err().message().contains("9 dimensions"));
+        assert!(
+            Shape::new(&[1; 9])
+                .unwrap_err()
+                .message()
+                .contains("9 dimensions")
+        );
         assert!(Shape::new(&[2, -1]).unwrap_err().message().contains("-1"));
     }
 

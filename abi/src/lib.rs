@@ -161,13 +161,15 @@ pub struct toolpool_callbacks_t {
     >,
     /// Estimated work in an item, in any unit, from its first field; larger costs run first. Called on the
     /// submitting thread, once for each distinct item. NaN and negative costs are refused. NULL: the length.
-    pub cost: Option<unsafe extern "C" fn(user: *mut c_void, data: *const c_void, len: usize) -> f64>,
+    pub cost:
+        Option<unsafe extern "C" fn(user: *mut c_void, data: *const c_void, len: usize) -> f64>,
     /// Takes back what `load` left in `*state`, on the same thread. NULL: nothing to do.
     pub unload: Option<unsafe extern "C" fn(state: *mut c_void)>,
     /// Called once, on any thread, when the handle is freed and after the last `unload`. NULL: nothing to do.
     pub destroy: Option<unsafe extern "C" fn(user: *mut c_void)>,
     /// How much of `batch_budget` an item takes (say, tokens), from its first field. NULL: the length.
-    pub extent: Option<unsafe extern "C" fn(user: *mut c_void, data: *const c_void, len: usize) -> u64>,
+    pub extent:
+        Option<unsafe extern "C" fn(user: *mut c_void, data: *const c_void, len: usize) -> u64>,
     /// The most that the extents of one batch add up to; an item above it runs alone. 0: 1 MiB.
     pub batch_budget: u64,
     /// The most items in one batch. 0: 4,096.
@@ -287,3 +289,86 @@ pub type toolpool_entry_t = Option<
         err: *mut *mut toolpool_error_t,
     ) -> toolpool_status_t,
 >;
+
+/// A read-only view of one output of one item, inside the results it came from: dense, row-major, valid until
+/// they are freed. Duplicate items share one row. A plain value.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct toolpool_tensor_t {
+    /// sizeof(toolpool_tensor_t), set by TOOLPOOL_TENSOR_INIT.
+    pub size: usize,
+    /// Address of the first element, aligned to its type. Owned by the results.
+    pub data: *const c_void,
+    /// Length in bytes.
+    pub bytes: usize,
+    /// Type of the elements.
+    pub dtype: toolpool_dtype_t,
+    /// Number of dimensions; 0 for a scalar.
+    pub ndim: i32,
+    /// The sizes, outermost first; `ndim` of them.
+    pub shape: [i64; TOOLPOOL_MAX_NDIM],
+}
+
+/// A piece of memory that holds rows of one output, one after the other.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct toolpool_chunk_t {
+    /// Address of the first byte, a multiple of 64. Owned by the results.
+    pub data: *const c_void,
+    /// Length in bytes.
+    pub bytes: usize,
+}
+
+/// Where the row of one item lies.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct toolpool_row_t {
+    /// Byte offset into the chunk.
+    pub offset: u64,
+    /// Length in bytes.
+    pub bytes: u64,
+    /// Number of the chunk; UINT32_MAX if the item has no such output.
+    pub chunk: u32,
+    /// 0.
+    pub reserved: u32,
+}
+
+/// One output of all items, where it lies: chunks, and for each item its row in them. A plain value.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct toolpool_column_t {
+    /// sizeof(toolpool_column_t), set by TOOLPOOL_COLUMN_INIT.
+    pub size: usize,
+    /// Type of the elements.
+    pub dtype: toolpool_dtype_t,
+    /// 0.
+    pub reserved: i32,
+    /// The chunks. Owned by the results.
+    pub chunks: *const toolpool_chunk_t,
+    /// How many chunks there are.
+    pub n_chunks: usize,
+    /// A row for each item of the results, in their order. Owned by the results.
+    pub rows: *const toolpool_row_t,
+    /// How many rows there are: toolpool_results_len().
+    pub n_rows: usize,
+}
+
+/// How far a job is. A plain value.
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+pub struct toolpool_progress_t {
+    /// sizeof(toolpool_progress_t), set by TOOLPOOL_PROGRESS_INIT.
+    pub size: usize,
+    /// Items of the job, duplicates included.
+    pub total: u64,
+    /// Items that are done, failed ones and duplicates included.
+    pub done: u64,
+    /// Items that failed, duplicates included.
+    pub failed: u64,
+    /// Distinct items: what is computed.
+    pub unique: u64,
+    /// Distinct items that are being computed now.
+    pub running: u64,
+    /// Bytes of finished outputs that have not been taken out.
+    pub unread_bytes: u64,
+}

@@ -7,22 +7,27 @@ use crate::error::{Error, Result, Status};
 /// # Errors
 /// [`Status::Argument`], with the index into `costs` of the first such cost.
 pub fn check_costs(costs: &[f64]) -> Result<()> {
-    match costs.iter().position(|&cost| !is_cost(cost)) {
-        None => Ok(()),
-        Some(item) => Err(Error::new(
-            Status::Argument,
-            format!(
-                "the cost of item {item} is {}; costs are numbers from 0 up, or +infinity",
-                costs[item]
-            ),
-        )
-        .at(item)),
-    }
+    costs
+        .iter()
+        .enumerate()
+        .try_for_each(|(item, &cost)| check_cost(item, cost))
 }
 
-/// Whether a number can be a cost.
-fn is_cost(cost: f64) -> bool {
-    cost >= 0.0
+/// Refuses a cost that means nothing, in the name of an item.
+///
+/// # Errors
+/// [`Status::Argument`], with the index of the item.
+pub fn check_cost(item: usize, cost: f64) -> Result<()> {
+    if cost >= 0.0 {
+        return Ok(());
+    }
+    Err(Error::new(
+        Status::Argument,
+        format_args!(
+            "the cost of item {item} is {cost}; costs are numbers from 0 up, or +infinity"
+        ),
+    )
+    .at(item))
 }
 
 /// The items in order of falling cost; items of equal cost stay in their order.

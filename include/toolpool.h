@@ -1,0 +1,1238 @@
+#ifndef TOOLPOOL_H
+#define TOOLPOOL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/**
+ * Version of the tables in this header that tools from other libraries are checked against.
+ */
+#define TOOLPOOL_ABI 1
+
+/**
+ * The most dimensions a tensor can have.
+ */
+#define TOOLPOOL_MAX_NDIM 8
+
+/**
+ * toolpool_device_t::kind: a share of the CPU's cores.
+ */
+#define TOOLPOOL_DEVICE_CPU 0
+
+/**
+ * toolpool_device_t::kind: an NVIDIA GPU.
+ */
+#define TOOLPOOL_DEVICE_CUDA 1
+
+/**
+ * Version of this header: major. Versions below 1.0 may break the ABI with each minor version, which the SONAME tells.
+ */
+#define TOOLPOOL_VERSION_MAJOR 0
+
+/**
+ * Version of this header: minor.
+ */
+#define TOOLPOOL_VERSION_MINOR 1
+
+/**
+ * Version of this header: patch.
+ */
+#define TOOLPOOL_VERSION_PATCH 0
+
+/**
+ * A log line that tells of something lost: a slot, a worker.
+ */
+#define TOOLPOOL_LOG_ERROR 1
+
+/**
+ * A log line that tells of something that went on otherwise than asked: a batch that was split.
+ */
+#define TOOLPOOL_LOG_WARNING 2
+
+/**
+ * A log line that tells what happens: a tool loaded.
+ */
+#define TOOLPOOL_LOG_INFO 3
+
+/**
+ * The items handed to a tool in one call. Opaque; valid until that call's run (or collect) returns.
+ */
+typedef struct toolpool_batch_t toolpool_batch_t;
+
+/**
+ * A list of devices. Immutable; any thread may read it.
+ */
+typedef struct toolpool_devices_t toolpool_devices_t;
+
+/**
+ * An error that the caller owns: code, message, index of the item. Opaque; free with toolpool_error_free().
+ */
+typedef struct toolpool_error_t toolpool_error_t;
+
+/**
+ * The items of a batch: byte strings (sequences, files), of one or more named fields each. Any thread may read them at
+ * once; jobs keep what was set when they were submitted.
+ */
+typedef struct toolpool_items_t toolpool_items_t;
+
+/**
+ * A submitted run. Any thread may wait for it and take results from it.
+ */
+typedef struct toolpool_job_t toolpool_job_t;
+
+/**
+ * Options of a job. Any thread may use them; a job keeps what was set when it was submitted.
+ */
+typedef struct toolpool_options_t toolpool_options_t;
+
+/**
+ * Where a tool puts the outputs of a batch. Opaque; valid until that call's run (or collect) returns.
+ */
+typedef struct toolpool_outputs_t toolpool_outputs_t;
+
+/**
+ * What became of the items of a job. Immutable; any thread may read it. It outlives job and pool, and owns everything that
+ * its views show.
+ */
+typedef struct toolpool_results_t toolpool_results_t;
+
+/**
+ * A pool: slots, their warm workers, the scheduler. Any number of threads may use it at once.
+ */
+typedef struct toolpool_t toolpool_t;
+
+/**
+ * A tool with its options. Any thread may use it; jobs keep the options that were set when they were submitted.
+ */
+typedef struct toolpool_tool_t toolpool_tool_t;
+
+/**
+ * Result of a call: 0 is success, negative values are errors, positive ones are answers that are no error
+ * (::TOOLPOOL_PARTIAL, ::TOOLPOOL_PENDING, ::TOOLPOOL_DONE). Programs test `< 0`. Numbers are never reused.
+ */
+typedef int32_t toolpool_status_t;
+
+/**
+ * Receives a log line: NUL-terminated UTF-8 without a newline, valid during the call. Called on any thread, several
+ * at a time; must not call toolpool, and must not throw.
+ */
+typedef void (*toolpool_log_t)(void *user, int32_t level, const char *message);
+
+/**
+ * A device: what a listing describes, and what a tool's `load` is told to work on. A plain value.
+ */
+typedef struct {
+  /**
+   * sizeof(toolpool_device_t), set by TOOLPOOL_DEVICE_INIT.
+   */
+  size_t size;
+  /**
+   * ::TOOLPOOL_DEVICE_CPU or ::TOOLPOOL_DEVICE_CUDA.
+   */
+  int32_t kind;
+  /**
+   * Number of the device among those of its kind that this process sees: N of `cuda:N`; 0 for the CPU.
+   */
+  int32_t index;
+  /**
+   * Number of the pool's slot, from 0; -1 in a listing.
+   */
+  int32_t slot;
+  /**
+   * CPU threads that the worker of this slot may use for computing; at least 1.
+   */
+  int32_t threads;
+  /**
+   * Memory of the device in bytes (of the machine, for the CPU); 0 if unknown.
+   */
+  uint64_t memory_total;
+  /**
+   * Memory not in use when the device was listed, in bytes; 0 if unknown.
+   */
+  uint64_t memory_free;
+  /**
+   * CUDA compute capability, as in 9.0; 0 for the CPU.
+   */
+  int32_t capability_major;
+  /**
+   * Minor part of the compute capability.
+   */
+  int32_t capability_minor;
+  /**
+   * Name of the product, NUL-terminated UTF-8.
+   */
+  char name[96];
+  /**
+   * UUID as NVML gives it ("GPU-…"), NUL-terminated; empty for the CPU.
+   */
+  char uuid[48];
+  /**
+   * Version of the driver, NUL-terminated; empty for the CPU.
+   */
+  char driver[32];
+} toolpool_device_t;
+
+/**
+ * A tool made of C functions.
+ *
+ * Start from TOOLPOOL_CALLBACKS_INIT, which fills in the size; only `run` (or `start` with `collect`) is
+ * required. None of these may throw a C++ exception or `longjmp` out; `toolpool.hpp` catches for C++.
+ */
+typedef struct {
+  /**
+   * sizeof(toolpool_callbacks_t), set by TOOLPOOL_CALLBACKS_INIT.
+   */
+  size_t size;
+  /**
+   * Called once on each worker's own thread before its first batch: loads the tool onto `device`, which is
+   * valid during the call, and may leave a pointer in `*state`, handed to `run` and `unload` (NULL is fine).
+   * A failure is a negative status, with a message in `err` by toolpool_error_set(). NULL: nothing to load.
+   */
+  toolpool_status_t (*load)(void *user, const toolpool_device_t *device, void **state, toolpool_error_t **err);
+  /**
+   * Computes the outputs of every item of `batch`; called on the worker's thread, one call at a time for
+   * one `state`. Items that cannot be done are reported by toolpool_outputs_fail(). A negative status
+   * concerns the batch as a whole: it is split until the guilty item stands alone
+   * (::TOOLPOOL_ERR_OUT_OF_MEMORY: halved; ::TOOLPOOL_ERR_DEVICE_LOST: the slot is given up).
+   */
+  toolpool_status_t (*run)(void *state,
+                           const toolpool_batch_t *batch,
+                           toolpool_outputs_t *outputs,
+                           toolpool_error_t **err);
+  /**
+   * Estimated work in an item, in any unit, from its first field; larger costs run first. Called on the
+   * submitting thread, once for each distinct item. NaN and negative costs are refused. NULL: the length.
+   */
+  double (*cost)(void *user, const void *data, size_t len);
+  /**
+   * Takes back what `load` left in `*state`, on the same thread. NULL: nothing to do.
+   */
+  void (*unload)(void *state);
+  /**
+   * Called once, on any thread, when the handle is freed and after the last `unload`. NULL: nothing to do.
+   */
+  void (*destroy)(void *user);
+  /**
+   * How much of `batch_budget` an item takes (say, tokens), from its first field. NULL: the length.
+   */
+  uint64_t (*extent)(void *user, const void *data, size_t len);
+  /**
+   * The most that the extents of one batch add up to; an item above it runs alone. 0: 1 MiB.
+   */
+  uint64_t batch_budget;
+  /**
+   * The most items in one batch. 0: 4,096.
+   */
+  uint64_t batch_items;
+  /**
+   * For engines that compute asynchronously, in place of `run`: begins a batch and leaves a pointer in
+   * `*pending`; `batch` and `outputs` stay valid until its `collect` returns. Two are in flight on a worker.
+   */
+  toolpool_status_t (*start)(void *state,
+                             const toolpool_batch_t *batch,
+                             toolpool_outputs_t *outputs,
+                             void **pending,
+                             toolpool_error_t **err);
+  /**
+   * Waits for a batch begun by `start`, oldest first, and frees `pending`, whatever it returns.
+   */
+  toolpool_status_t (*collect)(void *state, void *pending, toolpool_error_t **err);
+  /**
+   * What a loaded state depends on, NUL-terminated UTF-8, copied: tools of one kind and equal identity
+   * (source and load options) share states, and a batch reaches the user pointer of its own job through
+   * toolpool_batch_user(). NULL: this handle's states are its own.
+   */
+  const char *identity;
+} toolpool_callbacks_t;
+
+/**
+ * Gives borrowed memory back: called exactly once, on any thread, when no worker can read it any more, possibly after the
+ * job has ended. Must not throw, and must not call toolpool.
+ */
+typedef void (*toolpool_release_t)(void *user);
+
+/**
+ * How far a job is. A plain value.
+ */
+typedef struct {
+  /**
+   * sizeof(toolpool_progress_t), set by TOOLPOOL_PROGRESS_INIT.
+   */
+  size_t size;
+  /**
+   * Items of the job, duplicates included.
+   */
+  uint64_t total;
+  /**
+   * Items that are done, failed ones and duplicates included.
+   */
+  uint64_t done;
+  /**
+   * Items that failed, duplicates included.
+   */
+  uint64_t failed;
+  /**
+   * Distinct items: what is computed.
+   */
+  uint64_t unique;
+  /**
+   * Distinct items that are being computed now.
+   */
+  uint64_t running;
+  /**
+   * Bytes of finished outputs that have not been taken out.
+   */
+  uint64_t unread_bytes;
+} toolpool_progress_t;
+
+/**
+ * Element types of tensors. Values are those of the wire and never change.
+ */
+typedef int32_t toolpool_dtype_t;
+
+/**
+ * A read-only view of one output of one item, inside the results it came from: dense, row-major, valid until
+ * they are freed. Duplicate items share one row. A plain value.
+ */
+typedef struct {
+  /**
+   * sizeof(toolpool_tensor_t), set by TOOLPOOL_TENSOR_INIT.
+   */
+  size_t size;
+  /**
+   * Address of the first element, aligned to its type. Owned by the results.
+   */
+  const void *data;
+  /**
+   * Length in bytes.
+   */
+  size_t bytes;
+  /**
+   * Type of the elements.
+   */
+  toolpool_dtype_t dtype;
+  /**
+   * Number of dimensions; 0 for a scalar.
+   */
+  int32_t ndim;
+  /**
+   * The sizes, outermost first; `ndim` of them.
+   */
+  int64_t shape[TOOLPOOL_MAX_NDIM];
+} toolpool_tensor_t;
+
+/**
+ * A piece of memory that holds rows of one output, one after the other.
+ */
+typedef struct {
+  /**
+   * Address of the first byte, a multiple of 64. Owned by the results.
+   */
+  const void *data;
+  /**
+   * Length in bytes.
+   */
+  size_t bytes;
+} toolpool_chunk_t;
+
+/**
+ * Where the row of one item lies.
+ */
+typedef struct {
+  /**
+   * Byte offset into the chunk.
+   */
+  uint64_t offset;
+  /**
+   * Length in bytes.
+   */
+  uint64_t bytes;
+  /**
+   * Number of the chunk; UINT32_MAX if the item has no such output.
+   */
+  uint32_t chunk;
+  /**
+   * 0.
+   */
+  uint32_t reserved;
+} toolpool_row_t;
+
+/**
+ * One output of all items, where it lies: chunks, and for each item its row in them. A plain value.
+ */
+typedef struct {
+  /**
+   * sizeof(toolpool_column_t), set by TOOLPOOL_COLUMN_INIT.
+   */
+  size_t size;
+  /**
+   * Type of the elements.
+   */
+  toolpool_dtype_t dtype;
+  /**
+   * 0.
+   */
+  int32_t reserved;
+  /**
+   * The chunks. Owned by the results.
+   */
+  const toolpool_chunk_t *chunks;
+  /**
+   * How many chunks there are.
+   */
+  size_t n_chunks;
+  /**
+   * A row for each item of the results, in their order. Owned by the results.
+   */
+  const toolpool_row_t *rows;
+  /**
+   * How many rows there are: toolpool_results_len().
+   */
+  size_t n_rows;
+} toolpool_column_t;
+
+/**
+ * toolpool's functions, for tools in libraries that do not link to toolpool. Each is the exported function
+ * of the same name. Valid as long as the process.
+ */
+typedef struct {
+  /**
+   * sizeof(toolpool_host_t) of the host; fields beyond it are not there.
+   */
+  size_t size;
+  /**
+   * ::TOOLPOOL_ABI of the host.
+   */
+  uint32_t abi;
+  /**
+   * toolpool_batch_len()
+   */
+  size_t (*batch_len)(const toolpool_batch_t *batch);
+  /**
+   * toolpool_batch_bytes()
+   */
+  toolpool_status_t (*batch_bytes)(const toolpool_batch_t *batch, size_t index, const void **data, size_t *len);
+  /**
+   * toolpool_batch_field()
+   */
+  toolpool_status_t (*batch_field)(const toolpool_batch_t *batch,
+                                   size_t index,
+                                   const char *name,
+                                   const void **data,
+                                   size_t *len);
+  /**
+   * toolpool_batch_user()
+   */
+  void *(*batch_user)(const toolpool_batch_t *batch);
+  /**
+   * toolpool_outputs_alloc()
+   */
+  toolpool_status_t (*outputs_alloc)(toolpool_outputs_t *outputs,
+                                     size_t index,
+                                     const char *name,
+                                     toolpool_dtype_t dtype,
+                                     const int64_t *shape,
+                                     size_t ndim,
+                                     void **data,
+                                     toolpool_error_t **err);
+  /**
+   * toolpool_outputs_fail()
+   */
+  toolpool_status_t (*outputs_fail)(toolpool_outputs_t *outputs,
+                                    size_t index,
+                                    toolpool_status_t status,
+                                    const char *message);
+  /**
+   * toolpool_outputs_warn()
+   */
+  toolpool_status_t (*outputs_warn)(toolpool_outputs_t *outputs, size_t index, const char *message);
+  /**
+   * toolpool_error_set()
+   */
+  toolpool_status_t (*error_set)(toolpool_error_t **err, toolpool_status_t status, const char *message);
+} toolpool_host_t;
+
+/**
+ * One option as a tool's entry receives it: NUL-terminated UTF-8, valid during the call.
+ */
+typedef struct {
+  /**
+   * The option's name.
+   */
+  const char *key;
+  /**
+   * Its value as the user wrote it.
+   */
+  const char *value;
+} toolpool_option_t;
+
+/**
+ * The function that a shared library exports for each of its tools; `toolpool_tool_open("library",
+ * "libmine.so:mytool", …)` calls `mytool`.
+ *
+ * Called at open, and again with all options whenever one is set; it must be cheap (read a config, not the
+ * weights). It validates `source` and every option (an unknown key or value: ::TOOLPOOL_ERR_OPTION and a
+ * message that lists the known), and on success fills `*callbacks` and `*user`, which belong to the caller
+ * until `destroy`. `callbacks` arrives initialised with its size.
+ *
+ * `source` is the text after a second ':' in the tool's source, or for a backend's kinds the source itself.
+ */
+typedef toolpool_status_t (*toolpool_entry_t)(const toolpool_host_t *host,
+                                              const char *source,
+                                              const toolpool_option_t *options,
+                                              size_t n_options,
+                                              toolpool_callbacks_t *callbacks,
+                                              void **user,
+                                              toolpool_error_t **err);
+
+/**
+ * Success.
+ */
+#define TOOLPOOL_OK 0
+
+/**
+ * The run ended and its results are there, but some items failed: each item has its own status and error.
+ */
+#define TOOLPOOL_PARTIAL 1
+
+/**
+ * The time given ran out before the awaited thing happened. Nothing was lost; ask again.
+ */
+#define TOOLPOOL_PENDING 2
+
+/**
+ * Every item of the job has been handed out by toolpool_job_next() or toolpool_job_results().
+ */
+#define TOOLPOOL_DONE 3
+
+/**
+ * A defect inside toolpool (a caught panic). The handle stays usable; please report the message.
+ */
+#define TOOLPOOL_ERR_INTERNAL -1
+
+/**
+ * An argument is NULL, out of range, not UTF-8, or overflows.
+ */
+#define TOOLPOOL_ERR_ARGUMENT -2
+
+/**
+ * A device string cannot be parsed, or names a device that is not visible.
+ */
+#define TOOLPOOL_ERR_DEVICE -3
+
+/**
+ * An option's key or value is not known; the message lists what is.
+ */
+#define TOOLPOOL_ERR_OPTION -4
+
+/**
+ * The tool's kind is unknown, or its library has no such tool.
+ */
+#define TOOLPOOL_ERR_TOOL -5
+
+/**
+ * The model's files are absent, damaged or not what their config says.
+ */
+#define TOOLPOOL_ERR_MODEL -6
+
+/**
+ * The tool's backend, or the library it stands on (libtorch), is absent or of another version.
+ */
+#define TOOLPOOL_ERR_BACKEND -7
+
+/**
+ * This item cannot be processed; others are not affected.
+ */
+#define TOOLPOOL_ERR_ITEM -8
+
+/**
+ * Out of memory. From a tool: the batch is halved and tried again.
+ */
+#define TOOLPOOL_ERR_OUT_OF_MEMORY -9
+
+/**
+ * The device is gone. From a tool: the slot is given up and its batch goes to the others.
+ */
+#define TOOLPOOL_ERR_DEVICE_LOST -10
+
+/**
+ * The tool broke its contract: no output for an item, two outputs of one name, a code that does not exist.
+ */
+#define TOOLPOOL_ERR_CONTRACT -11
+
+/**
+ * The job was cancelled before this item was done.
+ */
+#define TOOLPOOL_ERR_CANCELLED -12
+
+/**
+ * The pool is closed.
+ */
+#define TOOLPOOL_ERR_CLOSED -13
+
+/**
+ * The call was made from inside a tool's callback, where it would wait for itself.
+ */
+#define TOOLPOOL_ERR_REENTRANT -14
+
+/**
+ * The handle belongs to the parent of this forked process.
+ */
+#define TOOLPOOL_ERR_FORKED -15
+
+/**
+ * There is no item, output or device of that index or name.
+ */
+#define TOOLPOOL_ERR_NOT_FOUND -16
+
+/**
+ * The tool failed in a way it does not tell apart.
+ */
+#define TOOLPOOL_ERR_FAILED -17
+
+/**
+ * Uninterpreted bytes (a string, a file); one element is one byte.
+ */
+#define TOOLPOOL_BYTES 0
+
+/**
+ * IEEE 754 binary32.
+ */
+#define TOOLPOOL_FLOAT32 1
+
+/**
+ * IEEE 754 binary64.
+ */
+#define TOOLPOOL_FLOAT64 2
+
+/**
+ * IEEE 754 binary16.
+ */
+#define TOOLPOOL_FLOAT16 3
+
+/**
+ * bfloat16: the upper half of a binary32.
+ */
+#define TOOLPOOL_BFLOAT16 4
+
+/**
+ * Signed 8-bit integer.
+ */
+#define TOOLPOOL_INT8 5
+
+/**
+ * Unsigned 8-bit integer.
+ */
+#define TOOLPOOL_UINT8 6
+
+/**
+ * Signed 16-bit integer.
+ */
+#define TOOLPOOL_INT16 7
+
+/**
+ * Signed 32-bit integer.
+ */
+#define TOOLPOOL_INT32 8
+
+/**
+ * Signed 64-bit integer.
+ */
+#define TOOLPOOL_INT64 9
+
+/**
+ * One byte, 0 or 1.
+ */
+#define TOOLPOOL_BOOL 10
+
+#ifdef __cplusplus
+extern "C" {
+#endif // __cplusplus
+
+/**
+ * The version of the loaded library, as "0.1.0". Static memory; any thread, any time.
+ */
+const char *toolpool_version(void);
+
+/**
+ * The version of the tables in the loaded library: equal to ::TOOLPOOL_ABI if this header fits it.
+ */
+uint32_t toolpool_abi(void);
+
+/**
+ * The status of an error: the one that the call returned. 0 for NULL.
+ */
+toolpool_status_t toolpool_error_status(const toolpool_error_t *err);
+
+/**
+ * The message of an error: NUL-terminated UTF-8 that names the thing, the reason and the way out. "" for NULL. Valid
+ * until the error is freed.
+ */
+const char *toolpool_error_message(const toolpool_error_t *err);
+
+/**
+ * The caller's index of the item that an error concerns; SIZE_MAX for none, and for NULL.
+ */
+size_t toolpool_error_item(const toolpool_error_t *err);
+
+/**
+ * Frees an error. NULL is fine.
+ */
+void toolpool_error_free(toolpool_error_t *err);
+
+/**
+ * For tools: puts an error into `*err` and returns `status`, so that a callback can end with
+ * `return toolpool_error_set(err, TOOLPOOL_ERR_FAILED, "…");`. `message` is copied; an error that is there already is
+ * replaced. A status that is no error counts as ::TOOLPOOL_ERR_CONTRACT.
+ */
+toolpool_status_t toolpool_error_set(toolpool_error_t **err,
+                                     toolpool_status_t status,
+                                     const char *message);
+
+/**
+ * Sends the log lines of all pools of the process to `callback`, those of `level` and of lower numbers. NULL: nowhere,
+ * as at the start. Lines that are under way on other threads may still arrive just after the call.
+ */
+toolpool_status_t toolpool_set_log(toolpool_log_t callback,
+                                   void *user,
+                                   int32_t level,
+                                   toolpool_error_t **err);
+
+/**
+ * Lists the devices that a pool opened with `devices` would work on, a row for each slot; NULL lists every visible GPU
+ * and then the CPU. CUDA is not touched: what is said of GPUs comes from the driver's management library.
+ *
+ * @param devices  as in toolpool_open(), or NULL
+ * @param out      receives the list; free it with toolpool_devices_free()
+ */
+toolpool_status_t toolpool_devices_list(const char *devices,
+                                        toolpool_devices_t **out,
+                                        toolpool_error_t **err);
+
+/**
+ * How many devices are in a list; 0 for NULL.
+ */
+size_t toolpool_devices_len(const toolpool_devices_t *devices);
+
+/**
+ * Copies one device of a list into `*device`, which starts from TOOLPOOL_DEVICE_INIT.
+ */
+toolpool_status_t toolpool_devices_get(const toolpool_devices_t *devices,
+                                       size_t index,
+                                       toolpool_device_t *device,
+                                       toolpool_error_t **err);
+
+/**
+ * Frees a list of devices. NULL is fine.
+ */
+void toolpool_devices_free(toolpool_devices_t *devices);
+
+/**
+ * Opens a pool: one warm worker thread on each slot that `devices` names.
+ *
+ * | devices | slots |
+ * | --- | --- |
+ * | NULL, `auto` | every visible GPU; where there is none, CPU workers |
+ * | `all` | every visible GPU |
+ * | `2` | the first 2 visible GPUs |
+ * | `cuda:0,cuda:2` | these GPUs |
+ * | `cuda:0*2` | two slots on one GPU |
+ * | `cpu*4` | 4 CPU workers, which share the cores that this process may use evenly |
+ *
+ * GPUs are numbered as this process sees them: CUDA_VISIBLE_DEVICES is respected. Asking for a GPU where none is visible
+ * is an error. CUDA is first touched by the workers, when a tool is loaded. Environment variables are read here and in
+ * toolpool_tool_open() only.
+ *
+ * @param devices  NUL-terminated, or NULL
+ * @param out      receives the pool; end it with toolpool_close()
+ */
+toolpool_status_t toolpool_open(const char *devices,
+                                toolpool_t **out,
+                                toolpool_error_t **err);
+
+/**
+ * Lists the slots of a pool, in the order of their numbers.
+ *
+ * @param out  receives the list; free it with toolpool_devices_free()
+ */
+toolpool_status_t toolpool_slots(const toolpool_t *pool, toolpool_devices_t **out, toolpool_error_t **err);
+
+/**
+ * Loads a tool onto every slot, in parallel, and returns when all have it: later runs find it warm. Fails with the first
+ * slot's error; the other slots have it all the same.
+ */
+toolpool_status_t toolpool_warm(toolpool_t *pool,
+                                const toolpool_tool_t *tool,
+                                toolpool_error_t **err);
+
+/**
+ * Waits until no job of the pool is unfinished: ::TOOLPOOL_OK, or ::TOOLPOOL_PENDING if the time runs out before.
+ *
+ * @param timeout_ms  milliseconds; negative: without limit
+ */
+toolpool_status_t toolpool_drain(toolpool_t *pool, int64_t timeout_ms, toolpool_error_t **err);
+
+/**
+ * Closes a pool: cancels its jobs (toolpool_drain() first to finish them), waits for the batches under way, unloads the
+ * tools and ends the threads. NULL is fine. Jobs and results stay readable; other calls with this pool, also by other
+ * threads at the same time, answer ::TOOLPOOL_ERR_CLOSED. A few bytes stay behind for that answer.
+ *
+ * Called inside a tool's callback it does nothing but log an error, for it would wait for itself. In a forked child it
+ * does nothing: the workers are the parent's.
+ */
+void toolpool_close(toolpool_t *pool);
+
+/**
+ * Opens a tool by name. Reads what describes the model (its config), not its weights: those are loaded by each worker
+ * at first use, or by toolpool_warm().
+ *
+ * | kind | source | what it does |
+ * | --- | --- | --- |
+ * | `echo` | NULL | copies the first field of an item to the output `output` (bytes) |
+ * | `esm2` | a directory, a fair-esm `.pt` file, or a hub id in the local Hugging Face cache | ESM-2 protein embeddings |
+ * | `library` | `FILE:SYMBOL` or `FILE:SYMBOL:SOURCE` | the tool that ::toolpool_entry_t SYMBOL of a shared library makes |
+ *
+ * The first torch tool of a process loads libtorch and the torch backend. A library is a program: open only what you
+ * trust.
+ *
+ * @param kind    NUL-terminated
+ * @param source  NUL-terminated, or NULL for ""
+ * @param out     receives the tool; free it with toolpool_tool_free()
+ */
+toolpool_status_t toolpool_tool_open(const char *kind,
+                                     const char *source,
+                                     toolpool_tool_t **out,
+                                     toolpool_error_t **err);
+
+/**
+ * Makes a tool of C functions. On success the tool owns `user` and calls `destroy` in the end; on failure it does not.
+ *
+ * @param name       what messages call it; NUL-terminated, copied
+ * @param callbacks  copied; start from TOOLPOOL_CALLBACKS_INIT
+ * @param user       handed to `load`, `cost`, `extent` and `destroy`; must be usable from any thread
+ * @param out        receives the tool; free it with toolpool_tool_free()
+ */
+toolpool_status_t toolpool_tool_from_callbacks(const char *name,
+                                               const toolpool_callbacks_t *callbacks,
+                                               void *user,
+                                               toolpool_tool_t **out,
+                                               toolpool_error_t **err);
+
+/**
+ * Sets an option of a tool, checked at once: an unknown key or value is ::TOOLPOOL_ERR_OPTION, with a message that
+ * lists the known ones, and leaves the tool as it was. Jobs that were submitted before keep what they had. The table of
+ * all options by tool is in the documentation.
+ *
+ * @param key    NUL-terminated
+ * @param value  NUL-terminated
+ */
+toolpool_status_t toolpool_tool_set(toolpool_tool_t *tool,
+                                    const char *key,
+                                    const char *value,
+                                    toolpool_error_t **err);
+
+/**
+ * Frees a tool. NULL is fine; jobs that use it go on. What named tools have loaded stays warm in the pool; what a tool
+ * of callbacks has loaded is unloaded.
+ */
+void toolpool_tool_free(toolpool_tool_t *tool);
+
+/**
+ * Makes items of strings, which are copied. Their one field is called `input`.
+ *
+ * @param strings  `n` pointers
+ * @param lengths  `n` lengths in bytes, or NULL if every string is NUL-terminated
+ * @param out      receives the items; free them with toolpool_items_free()
+ */
+toolpool_status_t toolpool_items_from_strings(const char *const *strings,
+                                              const size_t *lengths,
+                                              size_t n,
+                                              toolpool_items_t **out,
+                                              toolpool_error_t **err);
+
+/**
+ * Makes items of one piece of memory and the offsets where each begins, as in Arrow's `large_string` and `large_binary`
+ * arrays, with no copy: item `i` is `data[offsets[i]] .. data[offsets[i + 1]]`. Their one field is called `input`.
+ *
+ * Data and offsets must not change until `release(user)` is called. Without `release`, they are lent: only
+ * toolpool_run() takes such items, and they must stay until it returns. On failure `release` is not called.
+ *
+ * @param data     the bytes; may be NULL if there are none
+ * @param offsets  `n + 1` offsets in bytes, which never fall
+ * @param release  called once when nothing reads the memory any more, or NULL
+ * @param user     handed to `release`
+ * @param out      receives the items; free them with toolpool_items_free()
+ */
+toolpool_status_t toolpool_items_borrow(const void *data,
+                                        const int64_t *offsets,
+                                        size_t n,
+                                        toolpool_release_t release,
+                                        void *user,
+                                        toolpool_items_t **out,
+                                        toolpool_error_t **err);
+
+/**
+ * toolpool_items_borrow() with offsets of 32 bits, as in Arrow's `string` and `binary` arrays.
+ */
+toolpool_status_t toolpool_items_borrow32(const void *data,
+                                          const int32_t *offsets,
+                                          size_t n,
+                                          toolpool_release_t release,
+                                          void *user,
+                                          toolpool_items_t **out,
+                                          toolpool_error_t **err);
+
+/**
+ * Adds a field to items, borrowed as in toolpool_items_borrow(): one more byte string for each of them. Duplicates are
+ * items whose fields are all equal; costs and extents are judged by the first field.
+ *
+ * @param name  NUL-terminated, copied; no other field of the items has it
+ * @param n     how many items the field has: toolpool_items_len()
+ */
+toolpool_status_t toolpool_items_add_field(toolpool_items_t *items,
+                                           const char *name,
+                                           const void *data,
+                                           const int64_t *offsets,
+                                           size_t n,
+                                           toolpool_release_t release,
+                                           void *user,
+                                           toolpool_error_t **err);
+
+/**
+ * Sets what the items cost, in place of the tool's estimate: the largest run first. Any unit; zero and infinite costs are
+ * fine, negative ones and NaN are not.
+ *
+ * @param costs  `n` costs, copied
+ * @param n      how many: toolpool_items_len()
+ */
+toolpool_status_t toolpool_items_set_costs(toolpool_items_t *items,
+                                           const double *costs,
+                                           size_t n,
+                                           toolpool_error_t **err);
+
+/**
+ * How many items there are; 0 for NULL.
+ */
+size_t toolpool_items_len(const toolpool_items_t *items);
+
+/**
+ * Frees items. NULL is fine; jobs that use them go on. Borrowed memory is released when the last job lets go of it.
+ */
+void toolpool_items_free(toolpool_items_t *items);
+
+/**
+ * Makes options of a job, all at their defaults.
+ *
+ * @param out  receives the options; free them with toolpool_options_free()
+ */
+toolpool_status_t toolpool_options_new(toolpool_options_t **out, toolpool_error_t **err);
+
+/**
+ * Sets an option of a job, checked at once.
+ *
+ * | key | value | default | meaning |
+ * | --- | --- | --- | --- |
+ * | `dedup` | `true`, `false` | `true` | items of equal content are computed once; turn it off for tools that are random or have side effects |
+ * | `pending_bytes` | a number | no limit | workers pause while finished outputs that toolpool_job_next() has not taken are larger than this, in bytes; a call that waits for the whole job lifts it |
+ *
+ * @param key    NUL-terminated
+ * @param value  NUL-terminated
+ */
+toolpool_status_t toolpool_options_set(toolpool_options_t *options,
+                                       const char *key,
+                                       const char *value,
+                                       toolpool_error_t **err);
+
+/**
+ * Frees options. NULL is fine.
+ */
+void toolpool_options_free(toolpool_options_t *options);
+
+/**
+ * Runs a tool on items and returns when all are done: toolpool_submit(), toolpool_job_wait(), toolpool_job_results().
+ *
+ * The results are in the order of the items. If some failed, the answer is ::TOOLPOOL_PARTIAL and each item has its own
+ * status and error; a negative status means that there are no results. No items are fine: the results are empty.
+ *
+ * @param out  receives the results; free them with toolpool_results_free()
+ */
+toolpool_status_t toolpool_run(toolpool_t *pool,
+                               const toolpool_tool_t *tool,
+                               const toolpool_items_t *items,
+                               toolpool_results_t **out,
+                               toolpool_error_t **err);
+
+/**
+ * Begins a job and returns as soon as it is planned: equal items are found and costs asked for on the calling thread,
+ * in time proportional to the items. The handles of tool, items and options may be freed at once.
+ *
+ * Items that were lent (borrowed without `release`) are refused: only toolpool_run() knows when it is done with them.
+ *
+ * @param options  or NULL for the defaults
+ * @param out      receives the job; free it with toolpool_job_free()
+ */
+toolpool_status_t toolpool_submit(toolpool_t *pool,
+                                  const toolpool_tool_t *tool,
+                                  const toolpool_items_t *items,
+                                  const toolpool_options_t *options,
+                                  toolpool_job_t **out,
+                                  toolpool_error_t **err);
+
+/**
+ * Waits until a job has ended: ::TOOLPOOL_OK, or ::TOOLPOOL_PENDING if the time runs out before. From now on its workers
+ * no longer pause for `pending_bytes`.
+ *
+ * @param timeout_ms  milliseconds; negative: without limit
+ */
+toolpool_status_t toolpool_job_wait(const toolpool_job_t *job,
+                                    int64_t timeout_ms,
+                                    toolpool_error_t **err);
+
+/**
+ * Whether a job has ended: ::TOOLPOOL_OK or ::TOOLPOOL_PENDING, at once.
+ */
+toolpool_status_t toolpool_job_poll(const toolpool_job_t *job, toolpool_error_t **err);
+
+/**
+ * Cancels a job: batches under way still finish, all other items fail with ::TOOLPOOL_ERR_CANCELLED. The job then ends, and
+ * what was done can be taken. A job that has ended is left as it is.
+ */
+toolpool_status_t toolpool_job_cancel(toolpool_job_t *job,
+                                      toolpool_error_t **err);
+
+/**
+ * Fills in how far a job is. `*progress` starts from TOOLPOOL_PROGRESS_INIT.
+ */
+toolpool_status_t toolpool_job_progress(const toolpool_job_t *job,
+                                        toolpool_progress_t *progress,
+                                        toolpool_error_t **err);
+
+/**
+ * Moves the items that have finished since the last call out of a job, as results of their own, in the order in which they
+ * finished; toolpool_results_index() tells which items they are. Each item is handed out once. Several threads may take
+ * turns.
+ *
+ * Waits for some if there are none. ::TOOLPOOL_OK or ::TOOLPOOL_PARTIAL: `*out` has received results;
+ * ::TOOLPOOL_PENDING: the time ran out; ::TOOLPOOL_DONE: all have been handed out. If the job failed as a whole, that error
+ * comes after everything else was taken.
+ *
+ * @param timeout_ms  milliseconds; negative: without limit
+ * @param out         receives the results; free them with toolpool_results_free()
+ */
+toolpool_status_t toolpool_job_next(toolpool_job_t *job,
+                                    int64_t timeout_ms,
+                                    toolpool_results_t **out,
+                                    toolpool_error_t **err);
+
+/**
+ * Waits until a job has ended, and takes the results of all its items, in their order: ::TOOLPOOL_OK, or ::TOOLPOOL_PARTIAL
+ * if some failed. Items that toolpool_job_next() has handed out before are not among them; with none left, the answer is
+ * ::TOOLPOOL_DONE. A job that failed as a whole (its tool cannot be loaded anywhere, or fails on every item alike) has no
+ * results but its error.
+ *
+ * @param out  receives the results; free them with toolpool_results_free()
+ */
+toolpool_status_t toolpool_job_results(toolpool_job_t *job,
+                                       toolpool_results_t **out,
+                                       toolpool_error_t **err);
+
+/**
+ * Frees a job; one that has not ended is cancelled. NULL is fine. Results that were taken stay.
+ */
+void toolpool_job_free(toolpool_job_t *job);
+
+/**
+ * How many items these results are of; 0 for NULL.
+ */
+size_t toolpool_results_len(const toolpool_results_t *results);
+
+/**
+ * The caller's index of item `index` of these results: `index` itself, unless they came from toolpool_job_next(). SIZE_MAX if
+ * there is no such item.
+ */
+size_t toolpool_results_index(const toolpool_results_t *results,
+                              size_t index);
+
+/**
+ * The status of item `index`: ::TOOLPOOL_OK, or why it failed. ::TOOLPOOL_ERR_NOT_FOUND if there is no such item.
+ */
+toolpool_status_t toolpool_results_status(const toolpool_results_t *results, size_t index);
+
+/**
+ * Why item `index` failed: NUL-terminated UTF-8, "" if it did not. Owned by the results.
+ */
+const char *toolpool_results_error(const toolpool_results_t *results, size_t index);
+
+/**
+ * What the tool remarked on item `index` (a sequence that was cut, letters it did not know): NUL-terminated UTF-8, "" if
+ * nothing. Owned by the results.
+ */
+const char *toolpool_results_warning(const toolpool_results_t *results,
+                                     size_t index);
+
+/**
+ * The number of the slot that computed item `index` (or its twin); -1 if none did.
+ */
+int32_t toolpool_results_slot(const toolpool_results_t *results, size_t index);
+
+/**
+ * How many outputs there are; items may have different ones.
+ */
+size_t toolpool_results_outputs(const toolpool_results_t *results);
+
+/**
+ * The name of output `output`: NUL-terminated, owned by the results; NULL if there are not so many.
+ */
+const char *toolpool_results_output_name(const toolpool_results_t *results, size_t output);
+
+/**
+ * Views one output of one item, with no copy. For an item that failed, the answer is its status and error.
+ *
+ * @param index   below toolpool_results_len()
+ * @param name    of the output; NUL-terminated
+ * @param tensor  receives the view, valid until the results are freed; starts from TOOLPOOL_TENSOR_INIT
+ */
+toolpool_status_t toolpool_results_tensor(const toolpool_results_t *results,
+                                          size_t index,
+                                          const char *name,
+                                          toolpool_tensor_t *tensor,
+                                          toolpool_error_t **err);
+
+/**
+ * Views one output of all items where it lies, with no copy: chunks of memory, and for each item its row in them.
+ * Duplicates share a row; items that failed or lack the output have none. The first call for a name takes time in
+ * proportion to the items, later ones none.
+ *
+ * @param name    of the output; NUL-terminated
+ * @param column  receives the view, valid until the results are freed; starts from TOOLPOOL_COLUMN_INIT
+ */
+toolpool_status_t toolpool_results_column(const toolpool_results_t *results,
+                                          const char *name,
+                                          toolpool_column_t *column,
+                                          toolpool_error_t **err);
+
+/**
+ * Gathers one output of all items into memory of the caller, in the order of the items: the only copy. All items must
+ * have succeeded, with equal shapes; the first that did not is named in the error.
+ *
+ * Call it with `buffer` NULL to learn the shape, `[items, …]`, the type and the bytes; then with a buffer of so many.
+ *
+ * @param name    of the output; NUL-terminated
+ * @param buffer  receives the rows, or NULL
+ * @param bytes   the size of `buffer`
+ * @param tensor  receives the description, with `buffer` as data; starts from TOOLPOOL_TENSOR_INIT; may be NULL if
+ *                `buffer` is not
+ */
+toolpool_status_t toolpool_results_stack(const toolpool_results_t *results,
+                                         const char *name,
+                                         void *buffer,
+                                         size_t bytes,
+                                         toolpool_tensor_t *tensor,
+                                         toolpool_error_t **err);
+
+/**
+ * Frees results and everything that their views show. NULL is fine.
+ */
+void toolpool_results_free(toolpool_results_t *results);
+
+/**
+ * For tools: how many items a batch has; 0 for NULL.
+ */
+size_t toolpool_batch_len(const toolpool_batch_t *batch);
+
+/**
+ * For tools: the first field of item `index` of a batch.
+ *
+ * @param data  receives the address, valid as long as the batch; never NULL on success
+ * @param len   receives the length in bytes
+ * @return      ::TOOLPOOL_OK, ::TOOLPOOL_ERR_NOT_FOUND if there is no such item, ::TOOLPOOL_ERR_ARGUMENT for NULL
+ */
+toolpool_status_t toolpool_batch_bytes(const toolpool_batch_t *batch, size_t index, const void **data, size_t *len);
+
+/**
+ * For tools: the field `name` of item `index` of a batch; otherwise as toolpool_batch_bytes().
+ *
+ * @param name  NUL-terminated
+ */
+toolpool_status_t toolpool_batch_field(const toolpool_batch_t *batch,
+                                       size_t index,
+                                       const char *name,
+                                       const void **data,
+                                       size_t *len);
+
+/**
+ * For tools: the user pointer of the tool that a batch was submitted with. It differs from the one that `load` was given
+ * where tools of equal identity share what is loaded. NULL for NULL.
+ */
+void *toolpool_batch_user(const toolpool_batch_t *batch);
+
+/**
+ * For tools: memory for an output of item `index`, which becomes part of the results, so that nothing is copied after. It
+ * is uninitialised, row-major, aligned to its elements, and valid until the batch ends; the tool fills all of it.
+ *
+ * A second output of one name for one item, and one for an item that is not in the batch, fail the batch
+ * (::TOOLPOOL_ERR_CONTRACT). One thread at a time for one batch.
+ *
+ * @param name   of the output; NUL-terminated, copied
+ * @param dtype  type of the elements; the same for all items of a name
+ * @param shape  `ndim` sizes, outermost first; NULL if `ndim` is 0
+ * @param ndim   up to ::TOOLPOOL_MAX_NDIM
+ * @param data   receives the address; never NULL on success
+ */
+toolpool_status_t toolpool_outputs_alloc(toolpool_outputs_t *outputs,
+                                         size_t index,
+                                         const char *name,
+                                         toolpool_dtype_t dtype,
+                                         const int64_t *shape,
+                                         size_t ndim,
+                                         void **data,
+                                         toolpool_error_t **err);
+
+/**
+ * For tools: says that item `index` cannot be done; the others are not affected. The first such call for an item counts.
+ *
+ * @param status   a negative one, in general ::TOOLPOOL_ERR_ITEM; others count as ::TOOLPOOL_ERR_CONTRACT
+ * @param message  NUL-terminated, copied; may be NULL
+ */
+toolpool_status_t toolpool_outputs_fail(toolpool_outputs_t *outputs,
+                                        size_t index,
+                                        toolpool_status_t status,
+                                        const char *message);
+
+/**
+ * For tools: adds a remark on item `index`, which the caller reads by toolpool_results_warning().
+ *
+ * @param message  NUL-terminated, copied
+ */
+toolpool_status_t toolpool_outputs_warn(toolpool_outputs_t *outputs, size_t index, const char *message);
+
+/**
+ * Assigns items to slots beforehand, longest first, each to the slot that would finish it first (LPT: R. L. Graham, SIAM
+ * J. Appl. Math. 17, 1969). A pool needs no such plan, for its workers pull; this is for shards, for several machines, for
+ * comparison.
+ *
+ * Items of cost 0 and of infinite cost are spread by number; NaN and negative costs, and an item that no slot can take,
+ * are ::TOOLPOOL_ERR_ARGUMENT, with the item's index.
+ *
+ * @param costs      `n_items` costs, in any unit
+ * @param weights    `n_slots` relative speeds above 0; NULL if all are equal
+ * @param max_costs  `n_slots` largest costs that each slot can take; NULL for any
+ * @param slot_of    receives the slot of each item
+ * @param finish     receives when each slot is done, in cost / weight; or NULL
+ * @param bound      receives the time below which no assignment can end; or NULL
+ */
+toolpool_status_t toolpool_plan(const double *costs,
+                                size_t n_items,
+                                const double *weights,
+                                const double *max_costs,
+                                size_t n_slots,
+                                uint32_t *slot_of,
+                                double *finish,
+                                double *bound,
+                                toolpool_error_t **err);
+
+#ifdef __cplusplus
+}  // extern "C"
+#endif  // __cplusplus
+
+#endif  /* TOOLPOOL_H */

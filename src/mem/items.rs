@@ -1,0 +1,393 @@
+//! The caller's items: one or more named byte fields each, copied or borrowed until released.
+
+use std::ffi::c_void;
+use std::sync::Arc;
+
+use crate::error::{Error, Result, Status};
+use crate::plan::dedup::Fields;
+
+/// Called once when borrowed memory is no longer read, on whichever thread lets go last.
+pub struct Release {
+    call: unsafe extern "C" fn(user: *mut c_void),
+    user: *mut c_void,
+}
+
+// SAFETY: the contract of `release` in the C surface is that it may be called on any thread.
+unsafe impl Send for Release {}
+// SAFETY: a shared Release is only ever dropped, by one owner.
+unsafe impl Sync for Release {}
+
+impl Release {
+    /// A release to be called on drop.
+    ///
+    /// # Safety
+    /// `call(user)` must be sound to call once, from any thread, at any time.
+    #[must_use]
+    pub unsafe fn new(call: unsafe extern "C" fn(user: *mut c_void), user: *mut c_void) -> Self {
+        Self { call, user }
+    }
+}
+
+impl Drop for Release {
+    fn drop(&mut self) {
+        // SAFETY: promised by the caller of `new`; drop runs once.
+        unsafe { (self.call)(self.user) }
+    }
+}
+
+/// Where the items of a field end and begin: `len + 1` byte offsets into its data, as in Arrow's layouts.
+#[derive(Clone, Copy)]
+pub enum Offsets {
+    /// Of Arrow's `string` and `binary`.
+    Narrow(*const i32),
+    /// Of Arrow's `large_string` and `large_binary`.
+    Wide(*const i64),
+}
+
+impl Offsets {
+    /// The offset `index`, or `None` if it is negative.
+    ///
+    /// # Safety
+    /// The array must have more than `index` elements.
+    unsafe fn get(self, index: usize) -> Option<usize> {
+        match self {
+            // SAFETY: as required of the caller.
+            Self::Narrow(offsets) => usize::try_from(unsafe { *offsets.add(index) }).ok(),
+            // SAFETY: as required of the caller.
+            Self::Wide(offsets) => usize::try_from(unsafe { *offsets.add(index) }).ok(),
+        }
+    }
+}
+
+/// One named field of every item. Its memory does not change while the field lives.
+pub struct Field {
+    name: String,
+    len: usize,
+    data: *const u8,
+    offsets: Offsets,
+    /// Keeps `data` and `offsets` alive.
+    _keep: Keep,
+}
+
+enum Keep {
+    Owned {
+        _data: Vec<u8>,
+        _offsets: Vec<i64>,
+    },
+    Released {
+        _release: Release,
+    },
+    /// Kept by a caller who waits: only `toolpool_run` takes such items.
+    Caller,
+}
+
+// SAFETY: the memory behind the pointers is only read, and by contract does not change until released.
+unsafe impl Send for Field {}
+// SAFETY: as above.
+unsafe impl Sync for Field {}
+
+impl Field {
+    /// A copy of `items`.
+    pub fn copied<'a>(name: &str, items: impl ExactSizeIterator<Item = &'a [u8]> + Clone) -> Self {
+        let mut data = Vec::with_capacity(items.clone().map(<[u8]>::len).sum());
+        let mut offsets = Vec::with_capacity(items.len() + 1);
+        offsets.push(0);
+        for item in items {
+            data.extend_from_slice(item);
+            offsets.push(data.len() as i64);
+        }
+        Self {
+            name: name.to_owned(),
+            len: offsets.len() - 1,
+            data: data.as_ptr(),
+            offsets: Offsets::Wide(offsets.as_ptr()),
+            _keep: Keep::Owned {
+                _data: data,
+                _offsets: offsets,
+            },
+        }
+    }
+
+    /// The caller's own memory, read where it lies. Without `release`, the caller keeps it until the run returns.
+    ///
+    /// Offsets that are negative or fall are an error; `release` is then dropped uncalled.
+    ///
+    /// # Safety
+    /// `offsets` must have `len + 1` elements and `data` as many bytes as the last says; neither may change or
+    /// go away before `release` is called.
+    pub unsafe fn borrowed(
+        name: &str,
+        data: *const u8,
+        offsets: Offsets,
+        len: usize,
+        release: Option<Release>,
+    ) -> Result<Self> {
+        // SAFETY: as required of the caller.
+        if let Err(error) = unsafe { check_offsets(offsets, len, data.is_null()) } {
+            std::mem::forget(release);
+            return Err(error);
+        }
+        Ok(Self {
+            name: name.to_owned(),
+            len,
+            data: if data.is_null() { [].as_ptr() } else { data },
+            offsets,
+            _keep: release.map_or(Keep::Caller, |release| Keep::Released { _release: release }),
+        })
+    }
+
+    /// The name of the field.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The bytes of item `index`.
+    ///
+    /// # Panics
+    /// If there is no such item.
+    #[must_use]
+    pub fn get(&self, index: usize) -> &[u8] {
+        assert!(index < self.len, "item {index} of {}", self.len);
+        // SAFETY: the offsets were checked when the field was made: `len + 1` of them, rising, none negative.
+        let (start, end) = unsafe {
+            (
+                self.offsets.get(index).unwrap_unchecked(),
+                self.offsets.get(index + 1).unwrap_unchecked(),
+            )
+        };
+        // SAFETY: `data` has the bytes that the offsets say, for as long as `self` lives.
+        unsafe { std::slice::from_raw_parts(self.data.add(start), end - start) }
+    }
+}
+
+/// Checks `len + 1` offsets: none negative, none less than the one before, none into absent data.
+///
+/// # Safety
+/// The array must have `len + 1` elements.
+unsafe fn check_offsets(offsets: Offsets, len: usize, no_data: bool) -> Result<()> {
+    let mut before = 0;
+    for index in 0..=len {
+        // SAFETY: as required of the caller.
+        match unsafe { offsets.get(index) } {
+            Some(offset) if offset >= before => before = offset,
+            offset => {
+                let what = offset.map_or("is negative".to_owned(), |offset| {
+                    format!("({offset}) is less than {before}")
+                });
+                return Err(Error::new(
+                    Status::Argument,
+                    format_args!(
+                        "offset {index} {what}; offsets must start at 0 or more and never fall"
+                    ),
+                ));
+            }
+        }
+    }
+    if no_data && before > 0 {
+        return Err(Error::new(
+            Status::Argument,
+            format_args!("data is NULL but the offsets reach to byte {before}"),
+        ));
+    }
+    Ok(())
+}
+
+/// The items of a batch as the caller gave them. Cheap to clone; the fields are shared.
+#[derive(Clone)]
+pub struct Items {
+    fields: Vec<Arc<Field>>,
+    costs: Option<Arc<[f64]>>,
+}
+
+impl Items {
+    /// Items of one field.
+    #[must_use]
+    pub fn new(field: Field) -> Self {
+        Self {
+            fields: vec![Arc::new(field)],
+            costs: None,
+        }
+    }
+
+    /// Whether a field of this name and number of items could be added.
+    pub fn check_new(&self, name: &str, len: usize) -> Result<()> {
+        if len != self.len() {
+            return Err(Error::new(
+                Status::Argument,
+                format_args!(
+                    "the field '{name}' has {len} items, the others have {}",
+                    self.len()
+                ),
+            ));
+        }
+        if self.field(name).is_some() {
+            return Err(Error::new(
+                Status::Argument,
+                format_args!("there is a field '{name}' already"),
+            ));
+        }
+        Ok(())
+    }
+
+    /// Adds a field of as many items, under a name of its own.
+    pub fn add(&mut self, field: Field) -> Result<()> {
+        self.check_new(&field.name, field.len)?;
+        self.fields.push(Arc::new(field));
+        Ok(())
+    }
+
+    /// Sets the cost of every item, in place of the tool's estimate.
+    pub fn set_costs(&mut self, costs: &[f64]) -> Result<()> {
+        if costs.len() != self.len() {
+            return Err(Error::new(
+                Status::Argument,
+                format_args!("{} costs for {} items", costs.len(), self.len()),
+            ));
+        }
+        crate::plan::order::check_costs(costs)?;
+        self.costs = Some(costs.into());
+        Ok(())
+    }
+
+    /// How many items there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.fields[0].len
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The first field of item `index`, which costs and extents are judged by.
+    #[must_use]
+    pub fn first(&self, index: usize) -> &[u8] {
+        self.fields[0].get(index)
+    }
+
+    /// The field called `name`.
+    #[must_use]
+    pub fn field(&self, name: &str) -> Option<&Field> {
+        self.fields
+            .iter()
+            .map(Arc::as_ref)
+            .find(|field| field.name == name)
+    }
+
+    /// The costs given by the caller.
+    #[must_use]
+    pub fn costs(&self) -> Option<&[f64]> {
+        self.costs.as_deref()
+    }
+
+    /// Whether some field has nothing but the caller's patience to keep it alive.
+    #[must_use]
+    pub fn lent(&self) -> bool {
+        self.fields
+            .iter()
+            .any(|field| matches!(field._keep, Keep::Caller))
+    }
+}
+
+impl Fields for Items {
+    fn len(&self) -> usize {
+        Items::len(self)
+    }
+
+    fn fields(&self) -> usize {
+        self.fields.len()
+    }
+
+    fn field(&self, item: usize, field: usize) -> &[u8] {
+        self.fields[field].get(item)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    unsafe extern "C" fn count(user: *mut c_void) {
+        // SAFETY: the tests pass an AtomicUsize that outlives the field.
+        unsafe { &*user.cast::<AtomicUsize>() }.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn release(counter: &AtomicUsize) -> Release {
+        // SAFETY: see `count`.
+        unsafe { Release::new(count, std::ptr::from_ref(counter).cast_mut().cast()) }
+    }
+
+    #[test]
+    fn copied_items_are_what_was_given() {
+        let items = Items::new(Field::copied(
+            "input",
+            [&b"MKT"[..], b"", b"GAV"].into_iter(),
+        ));
+        assert_eq!(items.len(), 3);
+        assert_eq!(
+            [items.first(0), items.first(1), items.first(2)],
+            [&b"MKT"[..], b"", b"GAV"]
+        );
+    }
+
+    #[test]
+    fn a_borrowed_field_is_released_once_when_the_last_share_goes() {
+        let (released, offsets) = (AtomicUsize::new(0), [0_i32, 2, 5]);
+        // SAFETY: data and offsets outlive the field.
+        let field = unsafe {
+            Field::borrowed(
+                "input",
+                b"abcde".as_ptr(),
+                Offsets::Narrow(offsets.as_ptr()),
+                2,
+                Some(release(&released)),
+            )
+        };
+        let items = Items::new(field.unwrap());
+        let share = items.clone();
+        assert_eq!(items.first(1), b"cde");
+        drop(items);
+        assert_eq!(released.load(Ordering::SeqCst), 0);
+        drop(share);
+        assert_eq!(released.load(Ordering::SeqCst), 1);
+    }
+
+    #[test]
+    fn offsets_that_fall_are_refused_and_nothing_is_released() {
+        let released = AtomicUsize::new(0);
+        for offsets in [[0_i64, 4, 2], [-1, 0, 1], [0, 1, -9]] {
+            // SAFETY: data and offsets outlive the field.
+            let field = unsafe {
+                Field::borrowed(
+                    "input",
+                    b"abcde".as_ptr(),
+                    Offsets::Wide(offsets.as_ptr()),
+                    2,
+                    Some(release(&released)),
+                )
+            };
+            assert_eq!(field.err().unwrap().status(), Status::Argument);
+        }
+        assert_eq!(released.load(Ordering::SeqCst), 0);
+    }
+
+    #[test]
+    fn fields_of_other_lengths_or_of_the_same_name_are_refused() {
+        let field = |name: &str, n: usize| Field::copied(name, vec![&b"x"[..]; n].into_iter());
+        let mut items = Items::new(field("input", 2));
+        assert!(
+            items
+                .add(field("msa", 3))
+                .unwrap_err()
+                .message()
+                .contains("3 items")
+        );
+        assert!(items.add(field("input", 2)).is_err());
+        items.add(field("msa", 2)).unwrap();
+        assert_eq!(items.field("msa").map(|f| f.get(1)), Some(&b"x"[..]));
+    }
+}

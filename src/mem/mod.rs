@@ -1,0 +1,10 @@
+//! Memory that crosses the boundary: the caller's items with their release, and the outputs that tools write.
+
+mod block;
+mod items;
+mod outputs;
+mod results;
+
+pub use items::{Field, Items, Offsets, Release};
+pub use outputs::{Outputs, Part, View};
+pub use results::{Column, Finished, Results};

@@ -1,0 +1,270 @@
+//! What the workers of a pool wait for: jobs in turn, tools to warm up, the end.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::job::{Job, Offer};
+use super::warm::WarmUp;
+use crate::error::{Error, Result, Status};
+
+/// The jobs of a pool that are not finished, and who works on them.
+///
+/// Lock order: the queue before a job. Whoever changes a job so that a worker could go on calls [`Queue::wake`]
+/// after letting go of the job.
+pub struct Queue {
+    state: Mutex<State>,
+    /// Something for a worker to look at.
+    work: Condvar,
+    /// A job is gone, or a worker left its tool.
+    quiet: Condvar,
+}
+
+struct State {
+    /// Unfinished jobs; the one that has waited longest for a worker is first.
+    jobs: VecDeque<Arc<Job>>,
+    warm_ups: Vec<Arc<WarmUp>>,
+    /// Slots whose worker is there.
+    live: Vec<bool>,
+    /// Why the last slot was lost.
+    lost: Option<Error>,
+    /// Workers that are inside a tool.
+    busy: usize,
+    /// Counts calls of `sweep`.
+    sweeps: u64,
+    closed: bool,
+}
+
+/// What a worker is to do next.
+pub enum Task {
+    /// Run these distinct items of a job.
+    Run(Arc<Job>, Vec<u32>),
+    /// Load the tool of a job, which has items for this slot.
+    Load(Arc<Job>),
+    /// Load a tool because somebody asked for it.
+    WarmUp(Arc<WarmUp>),
+    /// Look for states that nobody can ask for again; so many times were called for.
+    Sweep(u64),
+    /// End.
+    Stop,
+}
+
+/// What the queue has to know of a worker that asks for a task.
+pub struct Asking<'a> {
+    /// The number of its slot.
+    pub slot: usize,
+    /// The budget that a tool, by the key of its identity, has left on this slot; `None` if it is not loaded.
+    pub budget: &'a dyn Fn(&str) -> Option<u64>,
+    /// How many calls of `sweep` it has answered.
+    pub sweeps: u64,
+}
+
+impl Queue {
+    /// Of a pool of `slots` slots.
+    pub fn new(slots: usize) -> Self {
+        Self {
+            state: Mutex::new(State {
+                jobs: VecDeque::new(),
+                warm_ups: Vec::new(),
+                live: vec![true; slots],
+                lost: None,
+                busy: 0,
+                sweeps: 0,
+                closed: false,
+            }),
+            work: Condvar::new(),
+            quiet: Condvar::new(),
+        }
+    }
+
+    /// Adds a job, unless it has nothing to do.
+    pub fn add(&self, job: &Arc<Job>) -> Result<()> {
+        let mut state = self.lock();
+        state.check_open()?;
+        match job.left() {
+            0 => return Ok(()),
+            1 => self.work.notify_one(),
+            _ => self.work.notify_all(),
+        }
+        state.jobs.push_back(Arc::clone(job));
+        Ok(())
+    }
+
+    /// Has every live worker load a tool.
+    pub fn warm(&self, warm_up: &Arc<WarmUp>) -> Result<()> {
+        let mut state = self.lock();
+        state.check_open()?;
+        warm_up.expect(&state.live);
+        state.warm_ups.push(Arc::clone(warm_up));
+        self.work.notify_all();
+        Ok(())
+    }
+
+    /// Waits until every job is finished: `false` if the time ran out before.
+    pub fn drain(&self, timeout: Option<Duration>) -> bool {
+        self.wait_quiet(timeout, |state| state.jobs.is_empty())
+    }
+
+    /// Waits until no worker is inside a tool: `false` if the time ran out before.
+    pub fn quiet(&self, timeout: Duration) -> bool {
+        self.wait_quiet(Some(timeout), |state| state.busy == 0)
+    }
+
+    /// Takes no more work and cancels what is there.
+    pub fn close(&self) {
+        let mut state = self.lock();
+        state.closed = true;
+        let closed = Error::new(
+            Status::Closed,
+            "the pool was closed before this item was done",
+        );
+        for job in &state.jobs {
+            job.stop(&closed);
+        }
+        for warm_up in state.warm_ups.drain(..) {
+            warm_up.fail_all(&closed);
+        }
+        self.work.notify_all();
+        self.let_go(state);
+    }
+
+    /// Has every worker look for states that nobody can ask for again.
+    pub fn sweep(&self) {
+        self.lock().sweeps += 1;
+        self.work.notify_all();
+    }
+
+    /// Lets workers look again.
+    pub fn wake(&self) {
+        let _state = self.lock();
+        self.work.notify_all();
+    }
+
+    /// Forgets the jobs that are over.
+    pub fn retire(&self) {
+        self.let_go(self.lock());
+    }
+
+    /// The next task for a worker. With `wait`, there is one; without, `None` says that there is nothing to do now.
+    ///
+    /// Except for `Sweep` and `Stop`, the worker counts as busy until it calls [`Queue::idle`].
+    pub fn next(&self, asking: &Asking, wait: bool) -> Option<Task> {
+        let mut state = self.lock();
+        loop {
+            if let Some(task) = state.task(asking) {
+                state.busy += usize::from(!matches!(task, Task::Sweep(_) | Task::Stop));
+                return Some(task);
+            }
+            if !wait {
+                return None;
+            }
+            state = self
+                .work
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// A worker has ended a task.
+    pub fn idle(&self) {
+        let mut state = self.lock();
+        state.busy -= 1;
+        if state.busy == 0 {
+            self.quiet.notify_all();
+        }
+    }
+
+    /// A worker is gone. If it was the last, nothing that waits can ever be done.
+    pub fn lose(&self, slot: usize, error: &Error) {
+        let mut state = self.lock();
+        state.live[slot] = false;
+        state.lost = Some(error.clone());
+        for warm_up in &state.warm_ups {
+            warm_up.done(slot, Err(error.clone()));
+        }
+        for job in &state.jobs {
+            job.check_slots(&state.live, error);
+        }
+        self.work.notify_all();
+        self.let_go(state);
+    }
+
+    /// The slots whose worker is there.
+    pub fn live(&self) -> Vec<bool> {
+        self.lock().live.clone()
+    }
+
+    /// Forgets the jobs that are over, outside the lock: what they borrowed is released by code of the caller.
+    fn let_go(&self, mut state: MutexGuard<State>) {
+        let (kept, over) = std::mem::take(&mut state.jobs)
+            .into_iter()
+            .partition(|job| !job.over());
+        state.jobs = kept;
+        self.quiet.notify_all();
+        drop(state);
+        drop::<VecDeque<Arc<Job>>>(over);
+    }
+
+    fn wait_quiet(&self, timeout: Option<Duration>, quiet: impl Fn(&State) -> bool) -> bool {
+        let state = self.lock();
+        match timeout {
+            None => {
+                let _state = self.quiet.wait_while(state, |state| !quiet(state));
+                true
+            }
+            Some(timeout) => {
+                let waited = self
+                    .quiet
+                    .wait_timeout_while(state, timeout, |state| !quiet(state));
+                !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn check_open(&self) -> Result<()> {
+        if self.closed {
+            return Err(Error::new(Status::Closed, "the pool is closed"));
+        }
+        match &self.lost {
+            Some(lost) if !self.live.contains(&true) => Err(lost
+                .clone()
+                .within("every slot of the pool is lost; open a new one")),
+            _ => Ok(()),
+        }
+    }
+
+    fn task(&mut self, asking: &Asking) -> Option<Task> {
+        if self.closed {
+            return Some(Task::Stop);
+        }
+        if asking.sweeps < self.sweeps {
+            return Some(Task::Sweep(self.sweeps));
+        }
+        self.warm_ups.retain(|warm_up| !warm_up.over());
+        if let Some(warm_up) = self
+            .warm_ups
+            .iter()
+            .find(|warm_up| warm_up.take(asking.slot))
+        {
+            return Some(Task::WarmUp(Arc::clone(warm_up)));
+        }
+        let slots = self.live.iter().filter(|&&live| live).count();
+        for turn in 0..self.jobs.len() {
+            let task = match self.jobs[turn].offer(asking, slots) {
+                Offer::Nothing => continue,
+                Offer::Load => Task::Load(Arc::clone(&self.jobs[turn])),
+                Offer::Run(uniques) => Task::Run(Arc::clone(&self.jobs[turn]), uniques),
+            };
+            let served = self.jobs.remove(turn);
+            self.jobs.extend(served);
+            return Some(task);
+        }
+        None
+    }
+}

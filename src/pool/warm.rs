@@ -1,0 +1,96 @@
+//! A request to have a tool loaded on every slot.
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use crate::error::{Error, Result};
+use crate::tool::Tool;
+
+/// Slots that are to load a tool, and whether they have.
+pub struct WarmUp {
+    tool: Arc<dyn Tool>,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+struct State {
+    /// Per slot: still to be taken by its worker.
+    open: Vec<bool>,
+    /// Per slot: still to be done.
+    waiting: Vec<bool>,
+    failure: Option<Error>,
+}
+
+impl WarmUp {
+    /// Of a tool, on no slots yet.
+    pub fn new(tool: Arc<dyn Tool>) -> Self {
+        Self {
+            tool,
+            state: Mutex::new(State {
+                open: Vec::new(),
+                waiting: Vec::new(),
+                failure: None,
+            }),
+            changed: Condvar::new(),
+        }
+    }
+
+    /// The tool to load.
+    pub fn tool(&self) -> &Arc<dyn Tool> {
+        &self.tool
+    }
+
+    /// Says which slots are to load it.
+    pub fn expect(&self, live: &[bool]) {
+        let mut state = self.lock();
+        state.open = live.to_vec();
+        state.waiting = live.to_vec();
+    }
+
+    /// Whether the worker of `slot` is to load the tool now; says so once.
+    pub fn take(&self, slot: usize) -> bool {
+        std::mem::take(&mut self.lock().open[slot])
+    }
+
+    /// The worker of `slot` has loaded the tool, or failed to.
+    pub fn done(&self, slot: usize, outcome: Result<()>) {
+        let mut state = self.lock();
+        if !std::mem::take(&mut state.waiting[slot]) {
+            return;
+        }
+        state.open[slot] = false;
+        if let Err(error) = outcome {
+            state.failure.get_or_insert(error);
+        }
+        self.changed.notify_all();
+    }
+
+    /// No slot will load it any more.
+    pub fn fail_all(&self, error: &Error) {
+        let mut state = self.lock();
+        if state.waiting.contains(&true) {
+            state.failure.get_or_insert_with(|| error.clone());
+        }
+        state.open.fill(false);
+        state.waiting.fill(false);
+        self.changed.notify_all();
+    }
+
+    /// Whether every slot has answered.
+    pub fn over(&self) -> bool {
+        !self.lock().waiting.contains(&true)
+    }
+
+    /// Waits for every slot; the first failure, if there was one.
+    pub fn wait(&self) -> Result<()> {
+        let state = self.lock();
+        let waited = self
+            .changed
+            .wait_while(state, |state| state.waiting.contains(&true));
+        let mut state = waited.unwrap_or_else(PoisonError::into_inner);
+        state.failure.take().map_or(Ok(()), Err)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
