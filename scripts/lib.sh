@@ -4,6 +4,8 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 root=$PWD
 export CARGO_TARGET_DIR=$root/target
+# What cargo runs links with libtorch outright; the libraries and programs that users get find it for themselves.
+torch_cargo() { LD_LIBRARY_PATH=$root/libtorch/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH} cargo "$@"; }
 
 say() { printf '%s: %s\n' "${0##*/}" "$*" >&2; }
 die() {
