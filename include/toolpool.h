@@ -1,8 +1,68 @@
+/*
+ * toolpool: keeps every GPU of a machine busy on a batch, from any language.
+ *
+ * Generated from src/ffi and abi by `make header`; edit those. SPDX-License-Identifier: MIT OR Apache-2.0
+ *
+ *     toolpool_open("auto", &pool, &err)                        a warm worker on every device
+ *     toolpool_tool_open("esm2", "facebook/esm2_t6_8M_UR50D", &tool, &err)
+ *     toolpool_items_from_strings(sequences, NULL, n, &items, &err)
+ *     toolpool_run(pool, tool, items, &results, &err)           longest first, equal items once, in input order
+ *     toolpool_results_tensor(results, i, "mean", &tensor, &err)
+ *     toolpool_close(pool)
+ *
+ * RULES, which hold for every function unless it says otherwise
+ *
+ * Status.     Calls that can fail return toolpool_status_t: 0 is OK, negative values are errors, positive ones answers that
+ *             are no error (a run in which some items failed returns TOOLPOOL_PARTIAL). Test `< 0`.
+ * Errors.     The last parameter, `err`, may be NULL; else `*err` must be NULL when the call is made, and receives an error
+ *             that the caller frees with toolpool_error_free() if, and only if, the status is negative. (If `*err` is not
+ *             NULL, the call does nothing and returns TOOLPOOL_ERR_ARGUMENT.) Nothing is kept per thread.
+ * Out.        Out-parameters are written on success only.
+ * Ownership.  Only functions of this header free what this header gave. Each `*_free` and toolpool_close() returns nothing,
+ *             accepts NULL, and may come in any order: results outlive their pool, tools and items may be freed while a job
+ *             uses them. Strings that are returned belong to what they were asked of.
+ * Strings.    Configuration (kinds, sources, names, keys, values) is NUL-terminated UTF-8 and copied. Data is pointer and
+ *             length, and may hold any bytes.
+ * Threads.    Every function may be called from any thread, and every handle used by several at once, except that a handle
+ *             must not be freed while another thread is in a call with it. (toolpool_close() may: late calls are answered.)
+ * Callbacks.  Functions of the caller (tools, cost, release, log) run on worker threads or inside the call that needs them,
+ *             may run on several threads at once, must not throw or longjmp out, and must not wait for the pool: such
+ *             calls return TOOLPOOL_ERR_REENTRANT.
+ * Structs.    Those with visible fields start with their size: initialise them by their INIT macro.
+ * fork.       In a forked child, calls with handles of the parent return TOOLPOOL_ERR_FORKED.
+ * Load.       Loading the library does nothing: no thread, no CUDA context, no output. Worker threads block all signals.
+ *             Linux x86-64, glibc 2.34 or later.
+ *
+ * ENVIRONMENT, read by toolpool_open(), toolpool_devices_list() and toolpool_tool_open() only
+ *
+ * CUDA_VISIBLE_DEVICES, CUDA_DEVICE_ORDER    which GPUs there are, and their numbers
+ * TOOLPOOL_LIBTORCH, LIBTORCH                the folder of libtorch, or of Python's torch package
+ * VIRTUAL_ENV, CONDA_PREFIX                  where else torch is looked for
+ * TOOLPOOL_BACKEND_DIR                       the folder of libtoolpool_torch.so, if not that of libtoolpool.so
+ * HF_HUB_CACHE, HF_HOME, XDG_CACHE_HOME      where models of the Hugging Face hub are
+ */
+
 #ifndef TOOLPOOL_H
 #define TOOLPOOL_H
 
 #include <stddef.h>
 #include <stdint.h>
+/** Initialises a toolpool_callbacks_t. */
+#define TOOLPOOL_CALLBACKS_INIT \
+  {sizeof(toolpool_callbacks_t), NULL, NULL, NULL, NULL, NULL, NULL, 0, 0, NULL, NULL, NULL}
+
+/** Initialises a toolpool_device_t. */
+#define TOOLPOOL_DEVICE_INIT {sizeof(toolpool_device_t), 0, 0, -1, 1, 0, 0, 0, 0, {0}, {0}, {0}}
+
+/** Initialises a toolpool_tensor_t. */
+#define TOOLPOOL_TENSOR_INIT {sizeof(toolpool_tensor_t), NULL, 0, 0, 0, {0}}
+
+/** Initialises a toolpool_column_t. */
+#define TOOLPOOL_COLUMN_INIT {sizeof(toolpool_column_t), 0, 0, NULL, 0, NULL, 0}
+
+/** Initialises a toolpool_progress_t. */
+#define TOOLPOOL_PROGRESS_INIT {sizeof(toolpool_progress_t), 0, 0, 0, 0, 0, 0}
+
 
 /**
  * Version of the tables in this header that tools from other libraries are checked against.
@@ -121,7 +181,7 @@ typedef void (*toolpool_log_t)(void *user, int32_t level, const char *message);
 /**
  * A device: what a listing describes, and what a tool's `load` is told to work on. A plain value.
  */
-typedef struct {
+typedef struct toolpool_device_t {
   /**
    * sizeof(toolpool_device_t), set by TOOLPOOL_DEVICE_INIT.
    */
@@ -178,7 +238,7 @@ typedef struct {
  * Start from TOOLPOOL_CALLBACKS_INIT, which fills in the size; only `run` (or `start` with `collect`) is
  * required. None of these may throw a C++ exception or `longjmp` out; `toolpool.hpp` catches for C++.
  */
-typedef struct {
+typedef struct toolpool_callbacks_t {
   /**
    * sizeof(toolpool_callbacks_t), set by TOOLPOOL_CALLBACKS_INIT.
    */
@@ -188,7 +248,10 @@ typedef struct {
    * valid during the call, and may leave a pointer in `*state`, handed to `run` and `unload` (NULL is fine).
    * A failure is a negative status, with a message in `err` by toolpool_error_set(). NULL: nothing to load.
    */
-  toolpool_status_t (*load)(void *user, const toolpool_device_t *device, void **state, toolpool_error_t **err);
+  toolpool_status_t (*load)(void *user,
+                            const struct toolpool_device_t *device,
+                            void **state,
+                            struct toolpool_error_t **err);
   /**
    * Computes the outputs of every item of `batch`; called on the worker's thread, one call at a time for
    * one `state`. Items that cannot be done are reported by toolpool_outputs_fail(). A negative status
@@ -196,9 +259,9 @@ typedef struct {
    * (::TOOLPOOL_ERR_OUT_OF_MEMORY: halved; ::TOOLPOOL_ERR_DEVICE_LOST: the slot is given up).
    */
   toolpool_status_t (*run)(void *state,
-                           const toolpool_batch_t *batch,
-                           toolpool_outputs_t *outputs,
-                           toolpool_error_t **err);
+                           const struct toolpool_batch_t *batch,
+                           struct toolpool_outputs_t *outputs,
+                           struct toolpool_error_t **err);
   /**
    * Estimated work in an item, in any unit, from its first field; larger costs run first. Called on the
    * submitting thread, once for each distinct item. NaN and negative costs are refused. NULL: the length.
@@ -229,14 +292,14 @@ typedef struct {
    * `*pending`; `batch` and `outputs` stay valid until its `collect` returns. Two are in flight on a worker.
    */
   toolpool_status_t (*start)(void *state,
-                             const toolpool_batch_t *batch,
-                             toolpool_outputs_t *outputs,
+                             const struct toolpool_batch_t *batch,
+                             struct toolpool_outputs_t *outputs,
                              void **pending,
-                             toolpool_error_t **err);
+                             struct toolpool_error_t **err);
   /**
    * Waits for a batch begun by `start`, oldest first, and frees `pending`, whatever it returns.
    */
-  toolpool_status_t (*collect)(void *state, void *pending, toolpool_error_t **err);
+  toolpool_status_t (*collect)(void *state, void *pending, struct toolpool_error_t **err);
   /**
    * What a loaded state depends on, NUL-terminated UTF-8, copied: tools of one kind and equal identity
    * (source and load options) share states, and a batch reaches the user pointer of its own job through
@@ -254,7 +317,7 @@ typedef void (*toolpool_release_t)(void *user);
 /**
  * How far a job is. A plain value.
  */
-typedef struct {
+typedef struct toolpool_progress_t {
   /**
    * sizeof(toolpool_progress_t), set by TOOLPOOL_PROGRESS_INIT.
    */
@@ -294,7 +357,7 @@ typedef int32_t toolpool_dtype_t;
  * A read-only view of one output of one item, inside the results it came from: dense, row-major, valid until
  * they are freed. Duplicate items share one row. A plain value.
  */
-typedef struct {
+typedef struct toolpool_tensor_t {
   /**
    * sizeof(toolpool_tensor_t), set by TOOLPOOL_TENSOR_INIT.
    */
@@ -324,7 +387,7 @@ typedef struct {
 /**
  * A piece of memory that holds rows of one output, one after the other.
  */
-typedef struct {
+typedef struct toolpool_chunk_t {
   /**
    * Address of the first byte, a multiple of 64. Owned by the results.
    */
@@ -338,7 +401,7 @@ typedef struct {
 /**
  * Where the row of one item lies.
  */
-typedef struct {
+typedef struct toolpool_row_t {
   /**
    * Byte offset into the chunk.
    */
@@ -360,7 +423,7 @@ typedef struct {
 /**
  * One output of all items, where it lies: chunks, and for each item its row in them. A plain value.
  */
-typedef struct {
+typedef struct toolpool_column_t {
   /**
    * sizeof(toolpool_column_t), set by TOOLPOOL_COLUMN_INIT.
    */
@@ -376,7 +439,7 @@ typedef struct {
   /**
    * The chunks. Owned by the results.
    */
-  const toolpool_chunk_t *chunks;
+  const struct toolpool_chunk_t *chunks;
   /**
    * How many chunks there are.
    */
@@ -384,7 +447,7 @@ typedef struct {
   /**
    * A row for each item of the results, in their order. Owned by the results.
    */
-  const toolpool_row_t *rows;
+  const struct toolpool_row_t *rows;
   /**
    * How many rows there are: toolpool_results_len().
    */
@@ -395,7 +458,7 @@ typedef struct {
  * toolpool's functions, for tools in libraries that do not link to toolpool. Each is the exported function
  * of the same name. Valid as long as the process.
  */
-typedef struct {
+typedef struct toolpool_host_t {
   /**
    * sizeof(toolpool_host_t) of the host; fields beyond it are not there.
    */
@@ -407,15 +470,15 @@ typedef struct {
   /**
    * toolpool_batch_len()
    */
-  size_t (*batch_len)(const toolpool_batch_t *batch);
+  size_t (*batch_len)(const struct toolpool_batch_t *batch);
   /**
    * toolpool_batch_bytes()
    */
-  toolpool_status_t (*batch_bytes)(const toolpool_batch_t *batch, size_t index, const void **data, size_t *len);
+  toolpool_status_t (*batch_bytes)(const struct toolpool_batch_t *batch, size_t index, const void **data, size_t *len);
   /**
    * toolpool_batch_field()
    */
-  toolpool_status_t (*batch_field)(const toolpool_batch_t *batch,
+  toolpool_status_t (*batch_field)(const struct toolpool_batch_t *batch,
                                    size_t index,
                                    const char *name,
                                    const void **data,
@@ -423,39 +486,39 @@ typedef struct {
   /**
    * toolpool_batch_user()
    */
-  void *(*batch_user)(const toolpool_batch_t *batch);
+  void *(*batch_user)(const struct toolpool_batch_t *batch);
   /**
    * toolpool_outputs_alloc()
    */
-  toolpool_status_t (*outputs_alloc)(toolpool_outputs_t *outputs,
+  toolpool_status_t (*outputs_alloc)(struct toolpool_outputs_t *outputs,
                                      size_t index,
                                      const char *name,
                                      toolpool_dtype_t dtype,
                                      const int64_t *shape,
                                      size_t ndim,
                                      void **data,
-                                     toolpool_error_t **err);
+                                     struct toolpool_error_t **err);
   /**
    * toolpool_outputs_fail()
    */
-  toolpool_status_t (*outputs_fail)(toolpool_outputs_t *outputs,
+  toolpool_status_t (*outputs_fail)(struct toolpool_outputs_t *outputs,
                                     size_t index,
                                     toolpool_status_t status,
                                     const char *message);
   /**
    * toolpool_outputs_warn()
    */
-  toolpool_status_t (*outputs_warn)(toolpool_outputs_t *outputs, size_t index, const char *message);
+  toolpool_status_t (*outputs_warn)(struct toolpool_outputs_t *outputs, size_t index, const char *message);
   /**
    * toolpool_error_set()
    */
-  toolpool_status_t (*error_set)(toolpool_error_t **err, toolpool_status_t status, const char *message);
+  toolpool_status_t (*error_set)(struct toolpool_error_t **err, toolpool_status_t status, const char *message);
 } toolpool_host_t;
 
 /**
  * One option as a tool's entry receives it: NUL-terminated UTF-8, valid during the call.
  */
-typedef struct {
+typedef struct toolpool_option_t {
   /**
    * The option's name.
    */
@@ -477,13 +540,13 @@ typedef struct {
  *
  * `source` is the text after a second ':' in the tool's source, or for a backend's kinds the source itself.
  */
-typedef toolpool_status_t (*toolpool_entry_t)(const toolpool_host_t *host,
+typedef toolpool_status_t (*toolpool_entry_t)(const struct toolpool_host_t *host,
                                               const char *source,
-                                              const toolpool_option_t *options,
+                                              const struct toolpool_option_t *options,
                                               size_t n_options,
-                                              toolpool_callbacks_t *callbacks,
+                                              struct toolpool_callbacks_t *callbacks,
                                               void **user,
-                                              toolpool_error_t **err);
+                                              struct toolpool_error_t **err);
 
 /**
  * Success.
@@ -662,30 +725,30 @@ uint32_t toolpool_abi(void);
 /**
  * The status of an error: the one that the call returned. 0 for NULL.
  */
-toolpool_status_t toolpool_error_status(const toolpool_error_t *err);
+toolpool_status_t toolpool_error_status(const struct toolpool_error_t *err);
 
 /**
  * The message of an error: NUL-terminated UTF-8 that names the thing, the reason and the way out. "" for NULL. Valid
  * until the error is freed.
  */
-const char *toolpool_error_message(const toolpool_error_t *err);
+const char *toolpool_error_message(const struct toolpool_error_t *err);
 
 /**
  * The caller's index of the item that an error concerns; SIZE_MAX for none, and for NULL.
  */
-size_t toolpool_error_item(const toolpool_error_t *err);
+size_t toolpool_error_item(const struct toolpool_error_t *err);
 
 /**
  * Frees an error. NULL is fine.
  */
-void toolpool_error_free(toolpool_error_t *err);
+void toolpool_error_free(struct toolpool_error_t *err);
 
 /**
  * For tools: puts an error into `*err` and returns `status`, so that a callback can end with
  * `return toolpool_error_set(err, TOOLPOOL_ERR_FAILED, "…");`. `message` is copied; an error that is there already is
  * replaced. A status that is no error counts as ::TOOLPOOL_ERR_CONTRACT.
  */
-toolpool_status_t toolpool_error_set(toolpool_error_t **err,
+toolpool_status_t toolpool_error_set(struct toolpool_error_t **err,
                                      toolpool_status_t status,
                                      const char *message);
 
@@ -696,7 +759,7 @@ toolpool_status_t toolpool_error_set(toolpool_error_t **err,
 toolpool_status_t toolpool_set_log(toolpool_log_t callback,
                                    void *user,
                                    int32_t level,
-                                   toolpool_error_t **err);
+                                   struct toolpool_error_t **err);
 
 /**
  * Lists the devices that a pool opened with `devices` would work on, a row for each slot; NULL lists every visible GPU
@@ -706,26 +769,26 @@ toolpool_status_t toolpool_set_log(toolpool_log_t callback,
  * @param out      receives the list; free it with toolpool_devices_free()
  */
 toolpool_status_t toolpool_devices_list(const char *devices,
-                                        toolpool_devices_t **out,
-                                        toolpool_error_t **err);
+                                        struct toolpool_devices_t **out,
+                                        struct toolpool_error_t **err);
 
 /**
  * How many devices are in a list; 0 for NULL.
  */
-size_t toolpool_devices_len(const toolpool_devices_t *devices);
+size_t toolpool_devices_len(const struct toolpool_devices_t *devices);
 
 /**
  * Copies one device of a list into `*device`, which starts from TOOLPOOL_DEVICE_INIT.
  */
-toolpool_status_t toolpool_devices_get(const toolpool_devices_t *devices,
+toolpool_status_t toolpool_devices_get(const struct toolpool_devices_t *devices,
                                        size_t index,
-                                       toolpool_device_t *device,
-                                       toolpool_error_t **err);
+                                       struct toolpool_device_t *device,
+                                       struct toolpool_error_t **err);
 
 /**
  * Frees a list of devices. NULL is fine.
  */
-void toolpool_devices_free(toolpool_devices_t *devices);
+void toolpool_devices_free(struct toolpool_devices_t *devices);
 
 /**
  * Opens a pool: one warm worker thread on each slot that `devices` names.
@@ -747,30 +810,32 @@ void toolpool_devices_free(toolpool_devices_t *devices);
  * @param out      receives the pool; end it with toolpool_close()
  */
 toolpool_status_t toolpool_open(const char *devices,
-                                toolpool_t **out,
-                                toolpool_error_t **err);
+                                struct toolpool_t **out,
+                                struct toolpool_error_t **err);
 
 /**
  * Lists the slots of a pool, in the order of their numbers.
  *
  * @param out  receives the list; free it with toolpool_devices_free()
  */
-toolpool_status_t toolpool_slots(const toolpool_t *pool, toolpool_devices_t **out, toolpool_error_t **err);
+toolpool_status_t toolpool_slots(const struct toolpool_t *pool,
+                                 struct toolpool_devices_t **out,
+                                 struct toolpool_error_t **err);
 
 /**
  * Loads a tool onto every slot, in parallel, and returns when all have it: later runs find it warm. Fails with the first
  * slot's error; the other slots have it all the same.
  */
-toolpool_status_t toolpool_warm(toolpool_t *pool,
-                                const toolpool_tool_t *tool,
-                                toolpool_error_t **err);
+toolpool_status_t toolpool_warm(struct toolpool_t *pool,
+                                const struct toolpool_tool_t *tool,
+                                struct toolpool_error_t **err);
 
 /**
  * Waits until no job of the pool is unfinished: ::TOOLPOOL_OK, or ::TOOLPOOL_PENDING if the time runs out before.
  *
  * @param timeout_ms  milliseconds; negative: without limit
  */
-toolpool_status_t toolpool_drain(toolpool_t *pool, int64_t timeout_ms, toolpool_error_t **err);
+toolpool_status_t toolpool_drain(struct toolpool_t *pool, int64_t timeout_ms, struct toolpool_error_t **err);
 
 /**
  * Closes a pool: cancels its jobs (toolpool_drain() first to finish them), waits for the batches under way, unloads the
@@ -780,7 +845,7 @@ toolpool_status_t toolpool_drain(toolpool_t *pool, int64_t timeout_ms, toolpool_
  * Called inside a tool's callback it does nothing but log an error, for it would wait for itself. In a forked child it
  * does nothing: the workers are the parent's.
  */
-void toolpool_close(toolpool_t *pool);
+void toolpool_close(struct toolpool_t *pool);
 
 /**
  * Opens a tool by name. Reads what describes the model (its config), not its weights: those are loaded by each worker
@@ -801,8 +866,8 @@ void toolpool_close(toolpool_t *pool);
  */
 toolpool_status_t toolpool_tool_open(const char *kind,
                                      const char *source,
-                                     toolpool_tool_t **out,
-                                     toolpool_error_t **err);
+                                     struct toolpool_tool_t **out,
+                                     struct toolpool_error_t **err);
 
 /**
  * Makes a tool of C functions. On success the tool owns `user` and calls `destroy` in the end; on failure it does not.
@@ -813,10 +878,10 @@ toolpool_status_t toolpool_tool_open(const char *kind,
  * @param out        receives the tool; free it with toolpool_tool_free()
  */
 toolpool_status_t toolpool_tool_from_callbacks(const char *name,
-                                               const toolpool_callbacks_t *callbacks,
+                                               const struct toolpool_callbacks_t *callbacks,
                                                void *user,
-                                               toolpool_tool_t **out,
-                                               toolpool_error_t **err);
+                                               struct toolpool_tool_t **out,
+                                               struct toolpool_error_t **err);
 
 /**
  * Sets an option of a tool, checked at once: an unknown key or value is ::TOOLPOOL_ERR_OPTION, with a message that
@@ -826,16 +891,16 @@ toolpool_status_t toolpool_tool_from_callbacks(const char *name,
  * @param key    NUL-terminated
  * @param value  NUL-terminated
  */
-toolpool_status_t toolpool_tool_set(toolpool_tool_t *tool,
+toolpool_status_t toolpool_tool_set(struct toolpool_tool_t *tool,
                                     const char *key,
                                     const char *value,
-                                    toolpool_error_t **err);
+                                    struct toolpool_error_t **err);
 
 /**
  * Frees a tool. NULL is fine; jobs that use it go on. What named tools have loaded stays warm in the pool; what a tool
  * of callbacks has loaded is unloaded.
  */
-void toolpool_tool_free(toolpool_tool_t *tool);
+void toolpool_tool_free(struct toolpool_tool_t *tool);
 
 /**
  * Makes items of strings, which are copied. Their one field is called `input`.
@@ -847,8 +912,8 @@ void toolpool_tool_free(toolpool_tool_t *tool);
 toolpool_status_t toolpool_items_from_strings(const char *const *strings,
                                               const size_t *lengths,
                                               size_t n,
-                                              toolpool_items_t **out,
-                                              toolpool_error_t **err);
+                                              struct toolpool_items_t **out,
+                                              struct toolpool_error_t **err);
 
 /**
  * Makes items of one piece of memory and the offsets where each begins, as in Arrow's `large_string` and `large_binary`
@@ -868,8 +933,8 @@ toolpool_status_t toolpool_items_borrow(const void *data,
                                         size_t n,
                                         toolpool_release_t release,
                                         void *user,
-                                        toolpool_items_t **out,
-                                        toolpool_error_t **err);
+                                        struct toolpool_items_t **out,
+                                        struct toolpool_error_t **err);
 
 /**
  * toolpool_items_borrow() with offsets of 32 bits, as in Arrow's `string` and `binary` arrays.
@@ -879,8 +944,8 @@ toolpool_status_t toolpool_items_borrow32(const void *data,
                                           size_t n,
                                           toolpool_release_t release,
                                           void *user,
-                                          toolpool_items_t **out,
-                                          toolpool_error_t **err);
+                                          struct toolpool_items_t **out,
+                                          struct toolpool_error_t **err);
 
 /**
  * Adds a field to items, borrowed as in toolpool_items_borrow(): one more byte string for each of them. Duplicates are
@@ -889,14 +954,14 @@ toolpool_status_t toolpool_items_borrow32(const void *data,
  * @param name  NUL-terminated, copied; no other field of the items has it
  * @param n     how many items the field has: toolpool_items_len()
  */
-toolpool_status_t toolpool_items_add_field(toolpool_items_t *items,
+toolpool_status_t toolpool_items_add_field(struct toolpool_items_t *items,
                                            const char *name,
                                            const void *data,
                                            const int64_t *offsets,
                                            size_t n,
                                            toolpool_release_t release,
                                            void *user,
-                                           toolpool_error_t **err);
+                                           struct toolpool_error_t **err);
 
 /**
  * Sets what the items cost, in place of the tool's estimate: the largest run first. Any unit; zero and infinite costs are
@@ -905,27 +970,27 @@ toolpool_status_t toolpool_items_add_field(toolpool_items_t *items,
  * @param costs  `n` costs, copied
  * @param n      how many: toolpool_items_len()
  */
-toolpool_status_t toolpool_items_set_costs(toolpool_items_t *items,
+toolpool_status_t toolpool_items_set_costs(struct toolpool_items_t *items,
                                            const double *costs,
                                            size_t n,
-                                           toolpool_error_t **err);
+                                           struct toolpool_error_t **err);
 
 /**
  * How many items there are; 0 for NULL.
  */
-size_t toolpool_items_len(const toolpool_items_t *items);
+size_t toolpool_items_len(const struct toolpool_items_t *items);
 
 /**
  * Frees items. NULL is fine; jobs that use them go on. Borrowed memory is released when the last job lets go of it.
  */
-void toolpool_items_free(toolpool_items_t *items);
+void toolpool_items_free(struct toolpool_items_t *items);
 
 /**
  * Makes options of a job, all at their defaults.
  *
  * @param out  receives the options; free them with toolpool_options_free()
  */
-toolpool_status_t toolpool_options_new(toolpool_options_t **out, toolpool_error_t **err);
+toolpool_status_t toolpool_options_new(struct toolpool_options_t **out, struct toolpool_error_t **err);
 
 /**
  * Sets an option of a job, checked at once.
@@ -938,15 +1003,15 @@ toolpool_status_t toolpool_options_new(toolpool_options_t **out, toolpool_error_
  * @param key    NUL-terminated
  * @param value  NUL-terminated
  */
-toolpool_status_t toolpool_options_set(toolpool_options_t *options,
+toolpool_status_t toolpool_options_set(struct toolpool_options_t *options,
                                        const char *key,
                                        const char *value,
-                                       toolpool_error_t **err);
+                                       struct toolpool_error_t **err);
 
 /**
  * Frees options. NULL is fine.
  */
-void toolpool_options_free(toolpool_options_t *options);
+void toolpool_options_free(struct toolpool_options_t *options);
 
 /**
  * Runs a tool on items and returns when all are done: toolpool_submit(), toolpool_job_wait(), toolpool_job_results().
@@ -956,11 +1021,11 @@ void toolpool_options_free(toolpool_options_t *options);
  *
  * @param out  receives the results; free them with toolpool_results_free()
  */
-toolpool_status_t toolpool_run(toolpool_t *pool,
-                               const toolpool_tool_t *tool,
-                               const toolpool_items_t *items,
-                               toolpool_results_t **out,
-                               toolpool_error_t **err);
+toolpool_status_t toolpool_run(struct toolpool_t *pool,
+                               const struct toolpool_tool_t *tool,
+                               const struct toolpool_items_t *items,
+                               struct toolpool_results_t **out,
+                               struct toolpool_error_t **err);
 
 /**
  * Begins a job and returns as soon as it is planned: equal items are found and costs asked for on the calling thread,
@@ -971,12 +1036,12 @@ toolpool_status_t toolpool_run(toolpool_t *pool,
  * @param options  or NULL for the defaults
  * @param out      receives the job; free it with toolpool_job_free()
  */
-toolpool_status_t toolpool_submit(toolpool_t *pool,
-                                  const toolpool_tool_t *tool,
-                                  const toolpool_items_t *items,
-                                  const toolpool_options_t *options,
-                                  toolpool_job_t **out,
-                                  toolpool_error_t **err);
+toolpool_status_t toolpool_submit(struct toolpool_t *pool,
+                                  const struct toolpool_tool_t *tool,
+                                  const struct toolpool_items_t *items,
+                                  const struct toolpool_options_t *options,
+                                  struct toolpool_job_t **out,
+                                  struct toolpool_error_t **err);
 
 /**
  * Waits until a job has ended: ::TOOLPOOL_OK, or ::TOOLPOOL_PENDING if the time runs out before. From now on its workers
@@ -984,28 +1049,28 @@ toolpool_status_t toolpool_submit(toolpool_t *pool,
  *
  * @param timeout_ms  milliseconds; negative: without limit
  */
-toolpool_status_t toolpool_job_wait(const toolpool_job_t *job,
+toolpool_status_t toolpool_job_wait(const struct toolpool_job_t *job,
                                     int64_t timeout_ms,
-                                    toolpool_error_t **err);
+                                    struct toolpool_error_t **err);
 
 /**
  * Whether a job has ended: ::TOOLPOOL_OK or ::TOOLPOOL_PENDING, at once.
  */
-toolpool_status_t toolpool_job_poll(const toolpool_job_t *job, toolpool_error_t **err);
+toolpool_status_t toolpool_job_poll(const struct toolpool_job_t *job, struct toolpool_error_t **err);
 
 /**
  * Cancels a job: batches under way still finish, all other items fail with ::TOOLPOOL_ERR_CANCELLED. The job then ends, and
  * what was done can be taken. A job that has ended is left as it is.
  */
-toolpool_status_t toolpool_job_cancel(toolpool_job_t *job,
-                                      toolpool_error_t **err);
+toolpool_status_t toolpool_job_cancel(struct toolpool_job_t *job,
+                                      struct toolpool_error_t **err);
 
 /**
  * Fills in how far a job is. `*progress` starts from TOOLPOOL_PROGRESS_INIT.
  */
-toolpool_status_t toolpool_job_progress(const toolpool_job_t *job,
-                                        toolpool_progress_t *progress,
-                                        toolpool_error_t **err);
+toolpool_status_t toolpool_job_progress(const struct toolpool_job_t *job,
+                                        struct toolpool_progress_t *progress,
+                                        struct toolpool_error_t **err);
 
 /**
  * Moves the items that have finished since the last call out of a job, as results of their own, in the order in which they
@@ -1019,10 +1084,10 @@ toolpool_status_t toolpool_job_progress(const toolpool_job_t *job,
  * @param timeout_ms  milliseconds; negative: without limit
  * @param out         receives the results; free them with toolpool_results_free()
  */
-toolpool_status_t toolpool_job_next(toolpool_job_t *job,
+toolpool_status_t toolpool_job_next(struct toolpool_job_t *job,
                                     int64_t timeout_ms,
-                                    toolpool_results_t **out,
-                                    toolpool_error_t **err);
+                                    struct toolpool_results_t **out,
+                                    struct toolpool_error_t **err);
 
 /**
  * Waits until a job has ended, and takes the results of all its items, in their order: ::TOOLPOOL_OK, or ::TOOLPOOL_PARTIAL
@@ -1032,58 +1097,58 @@ toolpool_status_t toolpool_job_next(toolpool_job_t *job,
  *
  * @param out  receives the results; free them with toolpool_results_free()
  */
-toolpool_status_t toolpool_job_results(toolpool_job_t *job,
-                                       toolpool_results_t **out,
-                                       toolpool_error_t **err);
+toolpool_status_t toolpool_job_results(struct toolpool_job_t *job,
+                                       struct toolpool_results_t **out,
+                                       struct toolpool_error_t **err);
 
 /**
  * Frees a job; one that has not ended is cancelled. NULL is fine. Results that were taken stay.
  */
-void toolpool_job_free(toolpool_job_t *job);
+void toolpool_job_free(struct toolpool_job_t *job);
 
 /**
  * How many items these results are of; 0 for NULL.
  */
-size_t toolpool_results_len(const toolpool_results_t *results);
+size_t toolpool_results_len(const struct toolpool_results_t *results);
 
 /**
  * The caller's index of item `index` of these results: `index` itself, unless they came from toolpool_job_next(). SIZE_MAX if
  * there is no such item.
  */
-size_t toolpool_results_index(const toolpool_results_t *results,
+size_t toolpool_results_index(const struct toolpool_results_t *results,
                               size_t index);
 
 /**
  * The status of item `index`: ::TOOLPOOL_OK, or why it failed. ::TOOLPOOL_ERR_NOT_FOUND if there is no such item.
  */
-toolpool_status_t toolpool_results_status(const toolpool_results_t *results, size_t index);
+toolpool_status_t toolpool_results_status(const struct toolpool_results_t *results, size_t index);
 
 /**
  * Why item `index` failed: NUL-terminated UTF-8, "" if it did not. Owned by the results.
  */
-const char *toolpool_results_error(const toolpool_results_t *results, size_t index);
+const char *toolpool_results_error(const struct toolpool_results_t *results, size_t index);
 
 /**
  * What the tool remarked on item `index` (a sequence that was cut, letters it did not know): NUL-terminated UTF-8, "" if
  * nothing. Owned by the results.
  */
-const char *toolpool_results_warning(const toolpool_results_t *results,
+const char *toolpool_results_warning(const struct toolpool_results_t *results,
                                      size_t index);
 
 /**
  * The number of the slot that computed item `index` (or its twin); -1 if none did.
  */
-int32_t toolpool_results_slot(const toolpool_results_t *results, size_t index);
+int32_t toolpool_results_slot(const struct toolpool_results_t *results, size_t index);
 
 /**
  * How many outputs there are; items may have different ones.
  */
-size_t toolpool_results_outputs(const toolpool_results_t *results);
+size_t toolpool_results_outputs(const struct toolpool_results_t *results);
 
 /**
  * The name of output `output`: NUL-terminated, owned by the results; NULL if there are not so many.
  */
-const char *toolpool_results_output_name(const toolpool_results_t *results, size_t output);
+const char *toolpool_results_output_name(const struct toolpool_results_t *results, size_t output);
 
 /**
  * Views one output of one item, with no copy. For an item that failed, the answer is its status and error.
@@ -1092,11 +1157,11 @@ const char *toolpool_results_output_name(const toolpool_results_t *results, size
  * @param name    of the output; NUL-terminated
  * @param tensor  receives the view, valid until the results are freed; starts from TOOLPOOL_TENSOR_INIT
  */
-toolpool_status_t toolpool_results_tensor(const toolpool_results_t *results,
+toolpool_status_t toolpool_results_tensor(const struct toolpool_results_t *results,
                                           size_t index,
                                           const char *name,
-                                          toolpool_tensor_t *tensor,
-                                          toolpool_error_t **err);
+                                          struct toolpool_tensor_t *tensor,
+                                          struct toolpool_error_t **err);
 
 /**
  * Views one output of all items where it lies, with no copy: chunks of memory, and for each item its row in them.
@@ -1106,10 +1171,10 @@ toolpool_status_t toolpool_results_tensor(const toolpool_results_t *results,
  * @param name    of the output; NUL-terminated
  * @param column  receives the view, valid until the results are freed; starts from TOOLPOOL_COLUMN_INIT
  */
-toolpool_status_t toolpool_results_column(const toolpool_results_t *results,
+toolpool_status_t toolpool_results_column(const struct toolpool_results_t *results,
                                           const char *name,
-                                          toolpool_column_t *column,
-                                          toolpool_error_t **err);
+                                          struct toolpool_column_t *column,
+                                          struct toolpool_error_t **err);
 
 /**
  * Gathers one output of all items into memory of the caller, in the order of the items: the only copy. All items must
@@ -1123,22 +1188,22 @@ toolpool_status_t toolpool_results_column(const toolpool_results_t *results,
  * @param tensor  receives the description, with `buffer` as data; starts from TOOLPOOL_TENSOR_INIT; may be NULL if
  *                `buffer` is not
  */
-toolpool_status_t toolpool_results_stack(const toolpool_results_t *results,
+toolpool_status_t toolpool_results_stack(const struct toolpool_results_t *results,
                                          const char *name,
                                          void *buffer,
                                          size_t bytes,
-                                         toolpool_tensor_t *tensor,
-                                         toolpool_error_t **err);
+                                         struct toolpool_tensor_t *tensor,
+                                         struct toolpool_error_t **err);
 
 /**
  * Frees results and everything that their views show. NULL is fine.
  */
-void toolpool_results_free(toolpool_results_t *results);
+void toolpool_results_free(struct toolpool_results_t *results);
 
 /**
  * For tools: how many items a batch has; 0 for NULL.
  */
-size_t toolpool_batch_len(const toolpool_batch_t *batch);
+size_t toolpool_batch_len(const struct toolpool_batch_t *batch);
 
 /**
  * For tools: the first field of item `index` of a batch.
@@ -1147,14 +1212,17 @@ size_t toolpool_batch_len(const toolpool_batch_t *batch);
  * @param len   receives the length in bytes
  * @return      ::TOOLPOOL_OK, ::TOOLPOOL_ERR_NOT_FOUND if there is no such item, ::TOOLPOOL_ERR_ARGUMENT for NULL
  */
-toolpool_status_t toolpool_batch_bytes(const toolpool_batch_t *batch, size_t index, const void **data, size_t *len);
+toolpool_status_t toolpool_batch_bytes(const struct toolpool_batch_t *batch,
+                                       size_t index,
+                                       const void **data,
+                                       size_t *len);
 
 /**
  * For tools: the field `name` of item `index` of a batch; otherwise as toolpool_batch_bytes().
  *
  * @param name  NUL-terminated
  */
-toolpool_status_t toolpool_batch_field(const toolpool_batch_t *batch,
+toolpool_status_t toolpool_batch_field(const struct toolpool_batch_t *batch,
                                        size_t index,
                                        const char *name,
                                        const void **data,
@@ -1164,7 +1232,7 @@ toolpool_status_t toolpool_batch_field(const toolpool_batch_t *batch,
  * For tools: the user pointer of the tool that a batch was submitted with. It differs from the one that `load` was given
  * where tools of equal identity share what is loaded. NULL for NULL.
  */
-void *toolpool_batch_user(const toolpool_batch_t *batch);
+void *toolpool_batch_user(const struct toolpool_batch_t *batch);
 
 /**
  * For tools: memory for an output of item `index`, which becomes part of the results, so that nothing is copied after. It
@@ -1179,14 +1247,14 @@ void *toolpool_batch_user(const toolpool_batch_t *batch);
  * @param ndim   up to ::TOOLPOOL_MAX_NDIM
  * @param data   receives the address; never NULL on success
  */
-toolpool_status_t toolpool_outputs_alloc(toolpool_outputs_t *outputs,
+toolpool_status_t toolpool_outputs_alloc(struct toolpool_outputs_t *outputs,
                                          size_t index,
                                          const char *name,
                                          toolpool_dtype_t dtype,
                                          const int64_t *shape,
                                          size_t ndim,
                                          void **data,
-                                         toolpool_error_t **err);
+                                         struct toolpool_error_t **err);
 
 /**
  * For tools: says that item `index` cannot be done; the others are not affected. The first such call for an item counts.
@@ -1194,7 +1262,7 @@ toolpool_status_t toolpool_outputs_alloc(toolpool_outputs_t *outputs,
  * @param status   a negative one, in general ::TOOLPOOL_ERR_ITEM; others count as ::TOOLPOOL_ERR_CONTRACT
  * @param message  NUL-terminated, copied; may be NULL
  */
-toolpool_status_t toolpool_outputs_fail(toolpool_outputs_t *outputs,
+toolpool_status_t toolpool_outputs_fail(struct toolpool_outputs_t *outputs,
                                         size_t index,
                                         toolpool_status_t status,
                                         const char *message);
@@ -1204,7 +1272,7 @@ toolpool_status_t toolpool_outputs_fail(toolpool_outputs_t *outputs,
  *
  * @param message  NUL-terminated, copied
  */
-toolpool_status_t toolpool_outputs_warn(toolpool_outputs_t *outputs, size_t index, const char *message);
+toolpool_status_t toolpool_outputs_warn(struct toolpool_outputs_t *outputs, size_t index, const char *message);
 
 /**
  * Assigns items to slots beforehand, longest first, each to the slot that would finish it first (LPT: R. L. Graham, SIAM
@@ -1229,7 +1297,7 @@ toolpool_status_t toolpool_plan(const double *costs,
                                 uint32_t *slot_of,
                                 double *finish,
                                 double *bound,
-                                toolpool_error_t **err);
+                                struct toolpool_error_t **err);
 
 #ifdef __cplusplus
 }  // extern "C"

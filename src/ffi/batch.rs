@@ -113,8 +113,8 @@ unsafe fn give_bytes(
 /// where tools of equal identity share what is loaded. NULL for NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn toolpool_batch_user(batch: *const toolpool_batch_t) -> *mut c_void {
-    // SAFETY: as the header says.
     quietly(null_mut(), || {
+        // SAFETY: as the header says.
         unsafe { self::batch(batch) }.map_or(null_mut(), user_of)
     })
 }

@@ -252,8 +252,8 @@ pub unsafe extern "C" fn toolpool_items_set_costs(
 /// How many items there are; 0 for NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn toolpool_items_len(items: *const toolpool_items_t) -> usize {
-    // SAFETY: NULL or live, as the header says.
     quietly(0, || {
+        // SAFETY: NULL or live, as the header says.
         unsafe { current(items) }.map_or(0, |items| items.len())
     })
 }

@@ -127,8 +127,8 @@ pub unsafe extern "C" fn toolpool_results_slot(
 /// How many outputs there are; items may have different ones.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn toolpool_results_outputs(results: *const toolpool_results_t) -> usize {
-    // SAFETY: NULL or live, as the header says.
     quietly(0, || {
+        // SAFETY: NULL or live, as the header says.
         unsafe { toolpool_results_t::get(results) }.map_or(0, |results| results.names().len())
     })
 }

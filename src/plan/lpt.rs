@@ -95,7 +95,7 @@ fn check_slots(slots: &[SlotSpec]) -> Result<()> {
                 slot.weight
             ));
         }
-        if !(slot.max_cost >= 0.0) {
+        if slot.max_cost.is_nan() || slot.max_cost < 0.0 {
             return refuse(format!(
                 "the maximum cost of slot {number} is {}; it is a number from 0 up, or +infinity",
                 slot.max_cost
@@ -196,7 +196,7 @@ fn spread(
             slot_of[item as usize] = class.give(amount(cost));
         }
     }
-    for place in classes.iter().flat_map(|class| &class.queue) {
+    for place in classes.iter().flat_map(Class::places) {
         let load = &mut loads[place.slot as usize];
         (load.cost, load.items) = (place.cost, place.items);
     }
@@ -216,9 +216,11 @@ fn first_to_finish(classes: &mut [Class], cost: f64, amount: f64) -> Option<&mut
 /// looked at. The slots of a pool of equal devices are one class.
 struct Class {
     spec: SlotSpec,
+    /// When these slots are done with their items of infinite cost, in the unknown time that one takes.
     infinite: f64,
-    /// At least one, from the least loaded to the most.
-    queue: Vec<Place>,
+    least: Place,
+    /// The others, from the least loaded to the most.
+    others: Vec<Place>,
 }
 
 /// A slot in the queue of its class.
@@ -231,7 +233,6 @@ struct Place {
 
 /// When a slot is done, and what decides between slots that are done at one time.
 struct Finish {
-    /// With the items of infinite cost, in their unknown time.
     infinite: f64,
     time: f64,
     items: u32,
@@ -244,52 +245,57 @@ impl Class {
         loads.sort_unstable_by_key(|load| (load.items, load.slot));
         let mut classes: Vec<Self> = Vec::new();
         for load in &loads {
+            let infinite = load.infinite / load.spec.weight;
             let place = Place {
                 cost: load.cost,
                 items: load.items,
                 slot: load.slot,
             };
-            match classes.iter_mut().find(|class| class.holds(load)) {
-                Some(class) => class.queue.push(place),
+            let like = |class: &&mut Self| class.spec == load.spec && class.infinite == infinite;
+            match classes.iter_mut().find(like) {
+                Some(class) => class.others.push(place),
                 None => classes.push(Self {
                     spec: load.spec,
-                    infinite: load.infinite,
-                    queue: vec![place],
+                    infinite,
+                    least: place,
+                    others: Vec::new(),
                 }),
             }
         }
         classes
     }
 
-    fn holds(&self, load: &Load) -> bool {
-        self.spec == load.spec && self.infinite == load.infinite
-    }
-
     /// When the least loaded slot would be done with an item more.
     fn finish(&self, amount: f64) -> Finish {
-        let least = &self.queue[0];
         Finish {
-            infinite: self.infinite / self.spec.weight,
-            time: (least.cost + amount) / self.spec.weight,
-            items: least.items,
-            slot: least.slot,
+            infinite: self.infinite,
+            time: (self.least.cost + amount) / self.spec.weight,
+            items: self.least.items,
+            slot: self.least.slot,
         }
     }
 
     /// Gives the least loaded slot an item, and moves it to its new place in the queue.
     fn give(&mut self, amount: f64) -> u32 {
-        let mut place = self.queue[0];
-        place.cost += amount;
-        place.items += 1;
-        let mut at = 0;
-        while let Some(next) = self.queue.get(at + 1)
-            && next.is_before(&place)
-        {
-            self.queue[at] = *next;
-            at += 1;
+        let given = Place {
+            cost: self.least.cost + amount,
+            items: self.least.items + 1,
+            slot: self.least.slot,
+        };
+        let mut free = &mut self.least;
+        for next in &mut self.others {
+            if !next.is_before(&given) {
+                break;
+            }
+            *free = *next;
+            free = next;
         }
-        self.queue[at] = place;
-        place.slot
+        *free = given;
+        given.slot
+    }
+
+    fn places(&self) -> impl Iterator<Item = &Place> {
+        self.others.iter().chain([&self.least])
     }
 }
 

@@ -327,7 +327,8 @@ pub fn describe(device: &Device, slot: Option<&Slot>) -> toolpool_device_t {
 /// `text` NUL-terminated in `N` bytes, cut at a character's end where it is longer.
 fn fixed<const N: usize>(text: &str) -> [c_char; N] {
     let mut buffer = [0; N];
-    let end = text.floor_char_boundary(N - 1);
+    let fits = |&end: &usize| text.is_char_boundary(end);
+    let end = (0..=text.len().min(N - 1)).rev().find(fits).unwrap_or(0);
     for (to, from) in buffer.iter_mut().zip(text[..end].bytes()) {
         *to = from as c_char;
     }
