@@ -8,3 +8,4 @@ pub mod edge;
 pub mod error;
 pub mod esm2;
 mod shared;
+mod shim;

@@ -129,6 +129,13 @@ unsafe fn dispatch(head: &Head, scratch: &mut Scratch, target: Target) {
     }
 }
 
+/// As [`attend`], in portable Rust whatever the processor has.
+#[cfg(test)]
+pub unsafe fn attend_portable(head: &Head, scratch: &mut Scratch) {
+    // SAFETY: the caller's.
+    unsafe { run::<simd::Portable>(head, scratch, Target::Output) }
+}
+
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma")]
 unsafe fn avx2(head: &Head, scratch: &mut Scratch, target: Target) {

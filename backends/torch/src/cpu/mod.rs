@@ -1,6 +1,8 @@
 //! Kernels for the CPU, in single precision, and what its threads share.
 
 pub mod attention;
+#[cfg(test)]
+mod attention_tests;
 pub mod matrix;
 pub mod rows;
 mod simd;

@@ -2,6 +2,7 @@
 
 use super::alphabet::{BOS, EOS, MASK};
 use super::options::Outputs;
+use crate::shim::Event;
 use std::ops::Range;
 use tch::Tensor;
 
@@ -127,4 +128,6 @@ pub struct Results {
     pub logits: Option<Tensor>,
     /// For each sequence \[residues, residues\], fp32.
     pub contacts: Vec<Tensor>,
+    /// Reached when the tensors above hold their values; None: they do.
+    pub ready: Option<Event>,
 }

@@ -20,9 +20,14 @@ pub mod checkpoint;
 pub mod config;
 mod contacts;
 mod cpu;
+mod gpu;
 mod heads;
 pub mod hub;
 pub mod names;
 pub mod options;
 mod share;
 pub mod tool;
+
+#[cfg(test)]
+#[path = "../../examples/make_checkpoint/random.rs"]
+mod random;

@@ -1,7 +1,7 @@
 //! Weights in memory once for each device and dtype, however many workers use them.
 
 use super::checkpoint::Checkpoint;
-use super::cpu;
+use super::{cpu, gpu};
 use crate::error::Result;
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -12,16 +12,28 @@ use tch::{Device, Kind};
 #[derive(Clone)]
 pub enum Weights {
     Cpu(Arc<cpu::Weights>),
+    Gpu(Arc<gpu::Weights>),
+}
+
+impl Weights {
+    fn downgrade(&self) -> WeakWeights {
+        match self {
+            Weights::Cpu(weights) => WeakWeights::Cpu(Arc::downgrade(weights)),
+            Weights::Gpu(weights) => WeakWeights::Gpu(Arc::downgrade(weights)),
+        }
+    }
 }
 
 enum WeakWeights {
     Cpu(Weak<cpu::Weights>),
+    Gpu(Weak<gpu::Weights>),
 }
 
 impl WeakWeights {
     fn upgrade(&self) -> Option<Weights> {
         match self {
             WeakWeights::Cpu(weights) => weights.upgrade().map(Weights::Cpu),
+            WeakWeights::Gpu(weights) => weights.upgrade().map(Weights::Gpu),
         }
     }
 }
@@ -58,9 +70,12 @@ pub fn weights(directory: PathBuf, device: Device, kind: Kind) -> Result<Weights
         return Ok(weights);
     }
     let checkpoint = Checkpoint::open(&directory)?;
-    let weights = Arc::new(cpu::Weights::load(&checkpoint, kind)?);
-    *held = Some(WeakWeights::Cpu(Arc::downgrade(&weights)));
-    Ok(Weights::Cpu(weights))
+    let weights = match device {
+        Device::Cpu => Weights::Cpu(Arc::new(cpu::Weights::load(&checkpoint, kind)?)),
+        _ => Weights::Gpu(Arc::new(gpu::Weights::load(&checkpoint, device, kind)?)),
+    };
+    *held = Some(weights.downgrade());
+    Ok(weights)
 }
 
 fn holds_weights(place: &Place) -> bool {

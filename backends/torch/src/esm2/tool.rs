@@ -6,7 +6,7 @@ use super::checkpoint::Checkpoint;
 use super::config::Config;
 use super::options::{Dtype, OnLong, Options};
 use super::share::{self, Weights};
-use super::{cpu, hub};
+use super::{cpu, gpu, hub};
 use crate::error::{Error, Result};
 use std::path::{Path, PathBuf};
 use tch::{Device, Kind, Tensor};
@@ -127,11 +127,14 @@ impl Tool {
     /// Makes a worker: loads the weights, unless another worker of the device has them.
     pub fn load(&self, place: Place) -> Result<Worker> {
         let kind = kind_on(self.options.dtype, place);
-        match share::weights(self.directory.clone(), place.device, kind)? {
-            Weights::Cpu(weights) => Ok(Worker {
-                engine: cpu::Worker::new(weights, place.threads)?,
-            }),
+        if let Device::Cuda(index) = place.device {
+            gpu::prepare(index)?;
         }
+        let engine = match share::weights(self.directory.clone(), place.device, kind)? {
+            Weights::Cpu(weights) => Engine::Cpu(cpu::Worker::new(weights, place.threads)?),
+            Weights::Gpu(weights) => Engine::Gpu(gpu::Worker::new(weights, place.capability)?),
+        };
+        Ok(Worker { engine })
     }
 }
 
@@ -158,7 +161,21 @@ fn fast_bf16() -> bool {
 
 /// A loaded model on one slot.
 pub struct Worker {
-    engine: cpu::Worker,
+    engine: Engine,
+}
+
+enum Engine {
+    Cpu(cpu::Worker),
+    Gpu(gpu::Worker),
+}
+
+impl Engine {
+    fn forward(&mut self, batch: &Batch, request: &Request) -> Result<Results> {
+        match self {
+            Engine::Cpu(worker) => worker.forward(batch, request),
+            Engine::Gpu(worker) => worker.forward(batch, request),
+        }
+    }
 }
 
 /// A batch that has been begun: which items it holds and what was computed for them.
@@ -247,8 +264,11 @@ impl Tool {
 }
 
 impl Pending {
-    /// Hands every item its outputs.
+    /// Waits until the batch is computed, and hands every item its outputs.
     pub fn collect(self, exchange: &impl Exchange) -> Result<()> {
+        if let Some(ready) = &self.results.ready {
+            ready.wait()?;
+        }
         let several = self.request.layers.len() > 1;
         for hidden in &self.results.hidden {
             let name = |output: &str| match several {

@@ -1,25 +1,22 @@
-//! Writes an ESM-2 checkpoint with seeded random weights, in the layout of transformers.
+//! ESM-2 checkpoints of random weights, for demonstrations, tests and benchmarks without a network.
 //!
-//! For demonstrations, tests and benchmarks without a network: shapes and names are those of the published models, the
-//! values are not. Weights are scaled so that activations stay near 1 and attention is neither flat nor a single
-//! spike; biases and layer norms are non-trivial, so that leaving one out shows.
+//! Shapes and names are those of the published models, the values are not. Weights are scaled so that activations stay
+//! near 1 and attention is neither flat nor a single spike; biases and layer norms are non-trivial, so that leaving
+//! one out shows. Nothing here needs libtorch.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use std::error::Error;
 use std::fs::File;
 use std::io::{BufWriter, Write};
-use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::path::Path;
 
-const HELP: &str = "\
-Writes an ESM-2 checkpoint with seeded random weights (config.json and model.safetensors).
-
-usage: make_checkpoint --shape 8M|35M|150M|650M|3B|15B|tiny [--seed N] OUT_DIR
-
-  --shape  a published size, or tiny (3 layers, width 40, 2 heads)
-  --seed   0 if not given; equal seeds give equal files
-  OUT_DIR  is made if it is not there; files in it are overwritten
-";
+/// Shape of a model; the feed-forward layer is four times as wide.
+#[derive(Debug, Clone, Copy)]
+pub struct Shape {
+    pub layers: usize,
+    pub width: usize,
+    pub heads: usize,
+}
 
 /// Name, layers, width, heads (Lin et al. 2023, table S1; tiny is ours).
 const SHAPES: [(&str, usize, usize, usize); 7] = [
@@ -34,97 +31,42 @@ const SHAPES: [(&str, usize, usize, usize); 7] = [
 
 const TOKENS: usize = 33;
 
-struct Arguments {
-    layers: usize,
-    width: usize,
-    heads: usize,
-    seed: u64,
-    directory: PathBuf,
-}
-
-fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    if arguments.iter().any(|a| a == "--help" || a == "-h") {
-        print!("{HELP}");
-        return ExitCode::SUCCESS;
-    }
-    let result = parse(&arguments)
-        .map_err(Into::into)
-        .and_then(|a| write(&a));
-    match result {
-        Ok(bytes) => {
-            println!("wrote {bytes} bytes of random weights");
-            ExitCode::SUCCESS
-        }
-        Err(error) => {
-            eprintln!("make_checkpoint: {error}\n\n{HELP}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-fn parse(arguments: &[String]) -> Result<Arguments, String> {
-    let (mut shape, mut seed, mut directory) = (None, 0, None);
-    let mut rest = arguments.iter();
-    while let Some(argument) = rest.next() {
-        let mut value = || rest.next().ok_or(format!("{argument} needs a value"));
-        match argument.as_str() {
-            "--shape" => shape = Some(value()?.clone()),
-            "--seed" => {
-                seed = value()?
-                    .parse()
-                    .map_err(|_| "--seed needs a whole number".to_owned())?
-            }
-            option if option.starts_with('-') => {
-                return Err(format!("there is no option {option}"));
-            }
-            path if directory.is_none() => directory = Some(PathBuf::from(path)),
-            path => return Err(format!("one directory, please; {path} is a second")),
-        }
-    }
-    let shape = shape.ok_or("--shape is missing")?;
-    let (_, layers, width, heads) = *SHAPES
-        .iter()
-        .find(|(name, ..)| *name == shape)
-        .ok_or(format!("there is no shape {shape}"))?;
-    let directory = directory.ok_or("OUT_DIR is missing")?;
-    Ok(Arguments {
+/// The shape called `name`.
+pub fn shape(name: &str) -> Option<Shape> {
+    let (_, layers, width, heads) = *SHAPES.iter().find(|(known, ..)| *known == name)?;
+    Some(Shape {
         layers,
         width,
         heads,
-        seed,
-        directory,
     })
 }
 
-fn write(arguments: &Arguments) -> Result<u64, Box<dyn Error>> {
-    std::fs::create_dir_all(&arguments.directory)?;
-    write_config(arguments)?;
-    write_weights(
-        &arguments.directory.join("model.safetensors"),
-        &plan(arguments),
-        arguments.seed,
-    )
+/// Writes `config.json` and `model.safetensors` into `directory`, and returns the bytes of the latter.
+pub fn write(directory: &Path, shape: Shape, seed: u64) -> Result<u64, Box<dyn Error>> {
+    std::fs::create_dir_all(directory)?;
+    let text = serde_json::to_string_pretty(&config(shape))? + "\n";
+    std::fs::write(directory.join("config.json"), text)?;
+    write_weights(&directory.join("model.safetensors"), &plan(shape), seed)
 }
 
-fn write_config(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
-    let config = json!({
+fn config(shape: Shape) -> Value {
+    json!({
         "architectures": ["EsmForMaskedLM"],
         "attention_probs_dropout_prob": 0.0,
         "classifier_dropout": null,
         "emb_layer_norm_before": false,
         "hidden_act": "gelu",
         "hidden_dropout_prob": 0.0,
-        "hidden_size": arguments.width,
+        "hidden_size": shape.width,
         "initializer_range": 0.02,
-        "intermediate_size": 4 * arguments.width,
+        "intermediate_size": 4 * shape.width,
         "is_folding_model": false,
         "layer_norm_eps": 1e-5,
         "mask_token_id": 32,
         "max_position_embeddings": 1026,
         "model_type": "esm",
-        "num_attention_heads": arguments.heads,
-        "num_hidden_layers": arguments.layers,
+        "num_attention_heads": shape.heads,
+        "num_hidden_layers": shape.layers,
         "pad_token_id": 1,
         "position_embedding_type": "rotary",
         "tie_word_embeddings": true,
@@ -132,12 +74,7 @@ fn write_config(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
         "torch_dtype": "float32",
         "use_cache": true,
         "vocab_size": TOKENS,
-    });
-    let text = serde_json::to_string_pretty(&config)? + "\n";
-    Ok(std::fs::write(
-        arguments.directory.join("config.json"),
-        text,
-    )?)
+    })
 }
 
 /// What a tensor is filled with.
@@ -155,8 +92,8 @@ struct Planned {
 }
 
 /// Every tensor of the checkpoint, in file order.
-fn plan(arguments: &Arguments) -> Vec<Planned> {
-    let (layers, d) = (arguments.layers, arguments.width);
+fn plan(shape: Shape) -> Vec<Planned> {
+    let (layers, d) = (shape.layers, shape.width);
     let mut tensors = Vec::new();
     let mut add = |name: &str, shape: &[usize], fill: Fill| {
         tensors.push(Planned {
@@ -201,10 +138,10 @@ fn plan(arguments: &Arguments) -> Vec<Planned> {
             );
             add(&name(&format!("{part}.bias")), &[d], Fill::Normal(0.0, 0.1));
         }
-        let frequencies = Fill::Values(rotary_frequencies(d / arguments.heads));
+        let frequencies = Fill::Values(rotary_frequencies(d / shape.heads));
         add(
             &name("attention.self.rotary_embeddings.inv_freq"),
-            &[d / arguments.heads / 2],
+            &[d / shape.heads / 2],
             frequencies,
         );
     }
@@ -218,7 +155,7 @@ fn plan(arguments: &Arguments) -> Vec<Planned> {
         &[d],
         Fill::Normal(0.0, 0.1),
     );
-    let maps = layers * arguments.heads;
+    let maps = layers * shape.heads;
     add(
         "esm.contact_head.regression.weight",
         &[1, maps],

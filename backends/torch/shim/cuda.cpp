@@ -1,0 +1,169 @@
+// What a CUDA worker needs of libtorch and tch does not have: streams, events, pinned copies, attention over packed
+// sequences, GELU in the epilogue of a matrix product. Only headers without CUDA are used; libtorch_cuda is loaded by
+// load_cuda(). Functions return OK, OUT_OF_MEMORY or FAILED, the latter two with a message.
+
+#include <ATen/Context.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/_addmm_activation.h>
+#include <ATen/ops/_efficient_attention_forward.h>
+#include <ATen/ops/_flash_attention_forward.h>
+#include <ATen/ops/empty.h>
+#include <c10/core/DeviceGuard.h>
+#include <c10/core/Event.h>
+#include <c10/core/InferenceMode.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
+#include <dlfcn.h>
+
+#include <cstring>
+#include <exception>
+#include <memory>
+#include <optional>
+#include <string>
+
+namespace {
+
+enum Status { OK = 0, OUT_OF_MEMORY = 1, FAILED = 2 };
+
+constexpr size_t kMessage = 1024;
+
+int report(Status status, const char *text, char *message) {
+    std::strncpy(message, text, kMessage - 1);
+    message[kMessage - 1] = '\0';
+    return status;
+}
+
+// Runs `body`; an exception becomes a status and the first kMessage bytes of its text.
+template <class Body> int guarded(char *message, Body body) noexcept {
+    try {
+        body();
+        return OK;
+    } catch (const c10::OutOfMemoryError &error) {
+        return report(OUT_OF_MEMORY, error.what_without_backtrace(), message);
+    } catch (const c10::Error &error) {
+        return report(FAILED, error.what_without_backtrace(), message);
+    } catch (const std::bad_alloc &error) {
+        return report(OUT_OF_MEMORY, error.what(), message);
+    } catch (const std::exception &error) {
+        return report(FAILED, error.what(), message);
+    } catch (...) {
+        return report(FAILED, "an exception of unknown type", message);
+    }
+}
+
+c10::impl::VirtualGuardImpl cuda() { return c10::impl::VirtualGuardImpl(c10::DeviceType::CUDA); }
+
+} // namespace
+
+extern "C" {
+
+// A stream of one device.
+struct toolpool_shim_stream {
+    c10::Stream stream;
+};
+
+// While it lives, its thread works on a stream's device and stream, without autograd.
+struct toolpool_shim_scope {
+    explicit toolpool_shim_scope(c10::Stream stream) : device(stream.device()), before(cuda().exchangeStream(stream)) {}
+    ~toolpool_shim_scope() {
+        try {
+            cuda().exchangeStream(before);
+        } catch (...) { // A lost device; the thread has no more work on it.
+        }
+    }
+    c10::InferenceMode inference;
+    c10::DeviceGuard device;
+    c10::Stream before;
+};
+
+// Loads libtorch_cuda.so from beside libtorch_cpu.so, so that libtorch's first look for CUDA finds it.
+int toolpool_shim_load_cuda(int *devices, char *message) {
+    return guarded(message, [&] {
+        Dl_info info{};
+        dladdr(reinterpret_cast<const void *>(&at::globalContext), &info);
+        std::string path = info.dli_fname ? info.dli_fname : "";
+        path = path.substr(0, path.rfind('/') + 1) + "libtorch_cuda.so";
+        TORCH_CHECK(dlopen(path.c_str(), RTLD_NOW | RTLD_GLOBAL), "libtorch's CUDA part cannot be loaded: ", dlerror());
+        TORCH_CHECK(at::hasCUDA(), "libtorch sees no CUDA device");
+        *devices = cuda().deviceCount();
+    });
+}
+
+int toolpool_shim_stream_new(int device, toolpool_shim_stream **out, char *message) {
+    return guarded(message, [&] {
+        c10::Device on(c10::DeviceType::CUDA, static_cast<c10::DeviceIndex>(device));
+        c10::DeviceGuard guard(on);
+        *out = new toolpool_shim_stream{cuda().getStreamFromGlobalPool(on)};
+    });
+}
+
+void toolpool_shim_stream_free(toolpool_shim_stream *stream) { delete stream; }
+
+int toolpool_shim_enter(const toolpool_shim_stream *stream, toolpool_shim_scope **out, char *message) {
+    return guarded(message, [&] { *out = new toolpool_shim_scope(stream->stream); });
+}
+
+void toolpool_shim_leave(toolpool_shim_scope *scope) { delete scope; }
+
+// An event behind all work so far on `stream`.
+int toolpool_shim_event_new(const toolpool_shim_stream *stream, c10::Event **out, char *message) {
+    return guarded(message, [&] {
+        auto event = std::make_unique<c10::Event>(c10::DeviceType::CUDA);
+        event->record(stream->stream);
+        *out = event.release();
+    });
+}
+
+// Blocks until the work behind the event is done.
+int toolpool_shim_event_wait(const c10::Event *event, char *message) {
+    return guarded(message, [&] { event->synchronize(); });
+}
+
+void toolpool_shim_event_free(c10::Event *event) { delete event; }
+
+// A pinned copy of `tensor`, complete once an event behind this call is reached.
+int toolpool_shim_to_host(const at::Tensor *tensor, at::Tensor **out, char *message) {
+    return guarded(message, [&] {
+        auto options = tensor->options().device(at::kCPU).pinned_memory(true);
+        at::Tensor host = at::empty(tensor->sizes(), options);
+        host.copy_(*tensor, /*non_blocking=*/true);
+        *out = new at::Tensor(host);
+    });
+}
+
+// A copy of the host's `tensor` on CUDA device `device`, by way of pinned memory, without waiting.
+int toolpool_shim_to_device(const at::Tensor *tensor, int device, at::Tensor **out, char *message) {
+    return guarded(message, [&] {
+        c10::Device on(c10::DeviceType::CUDA, static_cast<c10::DeviceIndex>(device));
+        *out = new at::Tensor(tensor->pin_memory().to(tensor->options().device(on), /*non_blocking=*/true));
+    });
+}
+
+// Attention over packed sequences: q, k, v [tokens, heads, width] (any stride between rows), `starts` int32
+// [sequences + 1] on their device; the result is [tokens, heads, width]. `flash` takes fp16 and bf16 from capability
+// 8.0 (Dao 2023, FlashAttention-2); without it, memory-efficient attention takes fp32 and older devices.
+int toolpool_shim_attention(const at::Tensor *q, const at::Tensor *k, const at::Tensor *v, const at::Tensor *starts,
+                            int64_t longest, double scale, bool flash, at::Tensor **out, char *message) {
+    return guarded(message, [&] {
+        if (flash) {
+            auto result = at::_flash_attention_forward(*q, *k, *v, *starts, *starts, longest, longest, 0.0,
+                                                       /*is_causal=*/false, /*return_debug_mask=*/false,
+                                                       std::optional<double>(scale));
+            *out = new at::Tensor(std::get<0>(result));
+            return;
+        }
+        auto result = at::_efficient_attention_forward(q->unsqueeze(0), k->unsqueeze(0), v->unsqueeze(0), std::nullopt,
+                                                       *starts, *starts, longest, longest, 0.0, /*custom_mask_type=*/0,
+                                                       /*compute_log_sumexp=*/false, std::optional<double>(scale));
+        *out = new at::Tensor(std::get<0>(result).squeeze(0));
+    });
+}
+
+// gelu(x·weight + bias) in one kernel where cuBLASLt has it; on CUDA its GELU is the tanh form.
+int toolpool_shim_linear_gelu(const at::Tensor *bias, const at::Tensor *x, const at::Tensor *weight, at::Tensor **out,
+                              char *message) {
+    return guarded(message, [&] {
+        *out = new at::Tensor(at::_addmm_activation(*bias, *x, *weight, 1, 1, /*use_gelu=*/true));
+    });
+}
+
+} // extern "C"
