@@ -1,6 +1,8 @@
 //! Log lines, for whoever asks for them.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
+
+use parking_lot::RwLock;
 
 /// How much a line matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -17,12 +19,12 @@ static SINK: RwLock<Option<(Level, Sink)>> = RwLock::new(None);
 
 /// Sends lines of at most `level` to `sink`, from whichever thread they come; `None`: nowhere.
 pub fn set_sink(sink: Option<(Level, Sink)>) {
-    *SINK.write().unwrap_or_else(PoisonError::into_inner) = sink;
+    *SINK.write() = sink;
 }
 
 /// Logs a line, if somebody listens.
 pub fn log(level: Level, message: &str) {
-    let sink = SINK.read().unwrap_or_else(PoisonError::into_inner).clone();
+    let sink = SINK.read().clone();
     if let Some((most, sink)) = sink
         && level <= most
     {

@@ -1,6 +1,6 @@
 use std::ffi::c_char;
-use std::sync::{Mutex, PoisonError};
 
+use parking_lot::Mutex;
 use toolpool_abi::{TOOLPOOL_OK, toolpool_error_t, toolpool_status_t};
 
 use super::{Handle, export, give, quietly, text};
@@ -23,15 +23,8 @@ impl Handle for toolpool_options_t {
 /// `options` is NULL or live.
 pub(super) unsafe fn current(options: *const toolpool_options_t) -> JobOptions {
     // SAFETY: as required of the caller.
-    unsafe { toolpool_options_t::get(options) }.map_or_else(
-        |_| JobOptions::default(),
-        |options| {
-            options
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .clone()
-        },
-    )
+    unsafe { toolpool_options_t::get(options) }
+        .map_or_else(|_| JobOptions::default(), |options| options.lock().clone())
 }
 
 /// Makes options of a job, all at their defaults.
@@ -74,11 +67,7 @@ pub unsafe extern "C" fn toolpool_options_set(
                 text(key, "the option's key")?,
                 text(value, "the option's value")?,
             );
-            set(
-                &mut options.lock().unwrap_or_else(PoisonError::into_inner),
-                key,
-                value,
-            )?;
+            set(&mut options.lock(), key, value)?;
             Ok(TOOLPOOL_OK)
         })
     }

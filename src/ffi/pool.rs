@@ -1,7 +1,8 @@
 use std::ffi::c_char;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::{Mutex, RwLock};
 use toolpool_abi::{TOOLPOOL_OK, TOOLPOOL_PENDING, toolpool_error_t, toolpool_status_t};
 
 use super::device::toolpool_devices_t;
@@ -44,16 +45,13 @@ impl Shell {
 
     fn open(&self) -> Result<Arc<Pool>> {
         refuse_forked(self.process)?;
-        let pool = self.pool.read().unwrap_or_else(PoisonError::into_inner);
+        let pool = self.pool.read();
         pool.clone()
             .ok_or_else(|| Error::new(Status::Closed, "the pool is closed"))
     }
 
     fn shut(&self) -> Option<Arc<Pool>> {
-        self.pool
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take()
+        self.pool.write().take()
     }
 }
 
@@ -73,10 +71,7 @@ pub(super) fn let_tool_go(tool: Arc<dyn Tool>) {
     };
     drop(tool);
     if owner.strong_count() == 0 {
-        let shells = SHELLS
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
+        let shells = SHELLS.lock().clone();
         for pool in shells.iter().filter_map(|shell| shell.open().ok()) {
             pool.sweep();
         }
@@ -86,10 +81,7 @@ pub(super) fn let_tool_go(tool: Arc<dyn Tool>) {
 /// Before the process tears down the libraries that tools compute with, their workers come to rest.
 pub(super) extern "C" fn rest_at_exit() {
     quietly((), || {
-        let shells = SHELLS
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
+        let shells = SHELLS.lock().clone();
         for pool in shells.iter().filter_map(|shell| shell.open().ok()) {
             let _ = pool.quiesce(EXIT_PATIENCE);
         }
@@ -137,10 +129,7 @@ pub unsafe extern "C" fn toolpool_open(
                 process: std::process::id(),
                 pool: RwLock::new(Some(Arc::new(Pool::open(slots)?))),
             }));
-            SHELLS
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .push(shell);
+            SHELLS.lock().push(shell);
             rest_before_libraries_go();
             give(out, || std::ptr::from_ref(shell).cast_mut().cast())
         })

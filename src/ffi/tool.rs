@@ -1,6 +1,7 @@
 use std::ffi::{c_char, c_void};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use toolpool_abi::{TOOLPOOL_OK, toolpool_callbacks_t, toolpool_error_t, toolpool_status_t};
 
 use super::batch::HOST;
@@ -27,7 +28,7 @@ impl Handle for toolpool_tool_t {
 pub(super) unsafe fn current(tool: *const toolpool_tool_t) -> Result<Arc<dyn Tool>> {
     // SAFETY: as required of the caller.
     let opened = unsafe { toolpool_tool_t::get(tool) }?;
-    Ok(opened.lock().unwrap_or_else(PoisonError::into_inner).tool())
+    Ok(opened.lock().tool())
 }
 
 /// Opens a tool by name. Reads what describes the model (its config), not its weights: those are loaded by each worker
@@ -112,9 +113,11 @@ pub unsafe extern "C" fn toolpool_tool_set(
                 text(key, "the option's key")?,
                 text(value, "the option's value")?,
             );
-            tool.lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .set(key, value)?;
+            let mut opened = tool.lock();
+            let before = opened.tool();
+            opened.set(key, value)?;
+            drop(opened);
+            let_tool_go(before);
             Ok(TOOLPOOL_OK)
         })
     }
@@ -127,7 +130,7 @@ pub unsafe extern "C" fn toolpool_tool_free(tool: *mut toolpool_tool_t) {
     quietly((), || {
         // SAFETY: NULL or a tool that is not used again, as the header says.
         if let Some(opened) = unsafe { toolpool_tool_t::take(tool) } {
-            let tool = opened.lock().unwrap_or_else(PoisonError::into_inner).tool();
+            let tool = opened.lock().tool();
             drop(opened);
             let_tool_go(tool);
         }

@@ -1,8 +1,9 @@
 //! Results: finished parts, and where among them each of the caller's items lies.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use toolpool_abi::{toolpool_chunk_t as Chunk, toolpool_row_t as Row};
 
 use super::outputs::{Part, View};
@@ -228,7 +229,7 @@ impl Results {
 
     /// The output `name` of all entries, where it lies; computed once.
     pub fn column(&self, name: &str) -> Result<Arc<Column>> {
-        let mut columns = self.columns.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut columns = self.columns.lock();
         if let Some(column) = columns.get(name) {
             return Ok(Arc::clone(column));
         }

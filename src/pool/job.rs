@@ -1,7 +1,7 @@
 //! A job: a tool, its items, how far they are, and what came of them.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use super::faults::{Streak, Verdict};
@@ -13,6 +13,7 @@ use crate::plan::batch::{Cut, Remaining};
 use crate::plan::dedup::Dedup;
 use crate::plan::order;
 use crate::tool::{Batch, Tool};
+use parking_lot::{Condvar, Mutex};
 
 /// What a caller can say about a job.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -168,30 +169,27 @@ impl Job {
     /// `pending_bytes`, unless the time is zero.
     #[must_use]
     pub fn wait(&self, timeout: Option<Duration>) -> bool {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         if timeout != Some(Duration::ZERO) && !state.unlimited {
             state.unlimited = true;
             drop(state);
             self.unpause();
-            state = self.lock();
+            state = self.state.lock();
         }
         let unfinished = |state: &mut State| !state.over();
         match timeout {
-            None => {
-                let _state = self.changed.wait_while(state, unfinished);
-                true
-            }
+            None => self.changed.wait_while(&mut state, unfinished),
             Some(timeout) => {
-                let waited = self.changed.wait_timeout_while(state, timeout, unfinished);
-                !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
+                self.changed.wait_while_for(&mut state, unfinished, timeout);
             }
         }
+        state.over()
     }
 
     /// How far the job is.
     #[must_use]
     pub fn progress(&self) -> Progress {
-        let state = self.lock();
+        let state = self.state.lock();
         Progress {
             total: self.dedup.positions() as u64,
             done: state.done,
@@ -218,7 +216,7 @@ impl Job {
     /// # Errors
     /// Why the job failed as a whole; it then has no results.
     pub fn results(&self) -> Result<Option<Results>> {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         if !state.over() {
             return Err(Error::new(
                 Status::Argument,
@@ -246,7 +244,7 @@ impl Job {
     /// Why the job failed as a whole, after everything else has been taken.
     pub fn next(&self, timeout: Option<Duration>) -> Result<Next> {
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         loop {
             if !state.finished.is_empty() {
                 let taken = state.take_finished();
@@ -257,18 +255,13 @@ impl Job {
             if state.over() {
                 return self.last(&mut state);
             }
-            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-            state = match left {
-                Some(Duration::ZERO) => return Ok(Next::Pending),
-                Some(left) => {
-                    let waited = self.changed.wait_timeout(state, left);
-                    waited.unwrap_or_else(PoisonError::into_inner).0
+            match deadline {
+                None => self.changed.wait(&mut state),
+                Some(deadline) if Instant::now() >= deadline => return Ok(Next::Pending),
+                Some(deadline) => {
+                    self.changed.wait_until(&mut state, deadline);
                 }
-                None => self
-                    .changed
-                    .wait(state)
-                    .unwrap_or_else(PoisonError::into_inner),
-            };
+            }
         }
     }
 
@@ -309,19 +302,24 @@ impl Job {
         )
     }
 
+    /// Somebody waits for the whole job: from now on nothing pauses for `pending_bytes`.
+    pub(super) fn lift_limit(&self) {
+        self.state.lock().unlimited = true;
+    }
+
     /// Whether nothing more will happen.
     pub(super) fn over(&self) -> bool {
-        self.lock().over()
+        self.state.lock().over()
     }
 
     /// How many distinct items wait for a worker.
     pub(super) fn left(&self) -> usize {
-        self.lock().left()
+        self.state.lock().left()
     }
 
     /// What there is to do on a slot, among `slots` that work.
     pub(super) fn offer(&self, asking: &Asking, slots: usize) -> Offer {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let paused = !state.unlimited && state.unread_bytes > self.pending_bytes;
         let unfit = state.unfit.iter().any(|&(slot, _)| slot == asking.slot);
         if paused || unfit || !state.has_work() {
@@ -335,9 +333,10 @@ impl Job {
             state.loading += 1;
             return Offer::Load;
         };
+        let limits = self.tool.limits();
         let limits = Cut {
-            budget,
-            ..self.tool.limits()
+            budget: limits.budget.min(budget),
+            ..limits
         };
         let uniques = state.cut(limits, slots);
         state.flights += 1;
@@ -347,7 +346,7 @@ impl Job {
 
     /// A worker has loaded the tool, or failed to; `live` are the slots that could still do it.
     pub(super) fn loaded(&self, slot: usize, outcome: Result<()>, live: &[bool]) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.loading -= 1;
         if let Err(error) = outcome {
             state.unfit.push((slot, error.clone()));
@@ -358,7 +357,7 @@ impl Job {
 
     /// Fails the job if no slot is left that could do it.
     pub(super) fn check_slots(&self, live: &[bool], error: &Error) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let fit = |slot: usize| live[slot] && !state.unfit.iter().any(|&(unfit, _)| unfit == slot);
         if !(0..live.len()).any(fit) {
             state.stop(Verdict::Failed(error.clone()));
@@ -368,17 +367,13 @@ impl Job {
 
     /// Begins no more batches; `reason` is what the items that are left fail with.
     pub(super) fn stop(&self, reason: &Error) {
-        self.lock().stop(Verdict::Stopped(reason.clone()));
+        self.state.lock().stop(Verdict::Stopped(reason.clone()));
         self.changed.notify_all();
     }
 
-    /// Takes a batch back from a worker; returns what its extents add up to.
-    pub(super) fn end(&self, uniques: Vec<u32>, outcome: Result<Part>, slot: &Slot) -> u64 {
-        let extent = match &outcome {
-            Ok(_) => 0,
-            Err(_) => uniques.iter().map(|&unique| self.extent(unique)).sum(),
-        };
-        let mut state = self.lock();
+    /// Takes a batch back from a worker.
+    pub(super) fn end(&self, uniques: Vec<u32>, outcome: Result<Part>, slot: &Slot) {
+        let mut state = self.state.lock();
         state.flights -= 1;
         state.running -= uniques.len();
         match outcome {
@@ -391,12 +386,17 @@ impl Job {
             Err(error) => self.recover(&mut state, uniques, &error, slot),
         }
         self.changed.notify_all();
-        extent
     }
 
-    fn extent(&self, unique: u32) -> u64 {
-        self.tool
-            .extent(self.items.first(self.dedup.first(unique as usize)))
+    /// What the extents of a batch add up to.
+    pub(super) fn extent(&self, uniques: &[u32]) -> u64 {
+        let extent = |unique: u32| {
+            let item = self.items.first(self.dedup.first(unique as usize));
+            self.tool.extent(item)
+        };
+        uniques
+            .iter()
+            .fold(0, |sum, &unique| u64::saturating_add(sum, extent(unique)))
     }
 
     /// Puts what became of some items among the results.
@@ -430,10 +430,6 @@ impl Job {
         {
             queue.wake();
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

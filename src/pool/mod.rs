@@ -6,7 +6,7 @@ mod queue;
 mod warm;
 mod worker;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -16,6 +16,7 @@ use crate::device::Slot;
 use crate::error::{Error, Result, Status};
 use crate::mem::Items;
 use crate::tool::Tool;
+use parking_lot::Mutex;
 use queue::Queue;
 use warm::WarmUp;
 
@@ -37,7 +38,7 @@ impl Pool {
         };
         for slot in &pool.slots {
             match worker::spawn(Arc::clone(&pool.queue), slot.clone()) {
-                Ok(worker) => pool.lock_workers().push(worker),
+                Ok(worker) => pool.workers.lock().push(worker),
                 Err(reason) => {
                     pool.close();
                     return Err(Error::new(
@@ -98,14 +99,11 @@ impl Pool {
     /// Cancels all jobs, lets the batches under way end, unloads the tools and ends the threads. May be called again.
     pub fn close(&self) {
         self.queue.close();
-        for worker in std::mem::take(&mut *self.lock_workers()) {
+        let workers = std::mem::take(&mut *self.workers.lock());
+        for worker in workers {
             // A worker catches the panics of tools; one that died all the same has been reported by its queue.
             let _ = worker.join();
         }
-    }
-
-    fn lock_workers(&self) -> std::sync::MutexGuard<'_, Vec<JoinHandle<()>>> {
-        self.workers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,12 +1,13 @@
 //! What the workers of a pool wait for: jobs in turn, tools to warm up, the end.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::job::{Job, Offer};
 use super::warm::WarmUp;
 use crate::error::{Error, Result, Status};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 /// The jobs of a pool that are not finished, and who works on them.
 ///
@@ -79,12 +80,12 @@ impl Queue {
 
     /// Adds a job, unless it has nothing to do.
     pub fn add(&self, job: &Arc<Job>) -> Result<()> {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.check_open()?;
         match job.left() {
             0 => return Ok(()),
-            1 => self.work.notify_one(),
-            _ => self.work.notify_all(),
+            1 => drop(self.work.notify_one()),
+            _ => drop(self.work.notify_all()),
         }
         state.jobs.push_back(Arc::clone(job));
         Ok(())
@@ -92,7 +93,7 @@ impl Queue {
 
     /// Has every live worker load a tool.
     pub fn warm(&self, warm_up: &Arc<WarmUp>) -> Result<()> {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.check_open()?;
         warm_up.expect(&state.live);
         state.warm_ups.push(Arc::clone(warm_up));
@@ -100,8 +101,17 @@ impl Queue {
         Ok(())
     }
 
-    /// Waits until every job is finished: `false` if the time ran out before.
+    /// Waits until every job is finished: `false` if the time ran out before. Unless that is zero, the jobs no longer
+    /// pause for `pending_bytes`: who waits here may be who would have taken them.
     pub fn drain(&self, timeout: Option<Duration>) -> bool {
+        if timeout != Some(Duration::ZERO) {
+            self.state
+                .lock()
+                .jobs
+                .iter()
+                .for_each(|job| job.lift_limit());
+            self.wake();
+        }
         self.wait_quiet(timeout, |state| state.jobs.is_empty())
     }
 
@@ -112,7 +122,7 @@ impl Queue {
 
     /// Takes no more work and cancels what is there.
     pub fn close(&self) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.closed = true;
         let closed = Error::new(
             Status::Closed,
@@ -121,7 +131,7 @@ impl Queue {
         for job in &state.jobs {
             job.stop(&closed);
         }
-        for warm_up in state.warm_ups.drain(..) {
+        for warm_up in &state.warm_ups {
             warm_up.fail_all(&closed);
         }
         self.work.notify_all();
@@ -130,26 +140,26 @@ impl Queue {
 
     /// Has every worker look for states that nobody can ask for again.
     pub fn sweep(&self) {
-        self.lock().sweeps += 1;
+        self.state.lock().sweeps += 1;
         self.work.notify_all();
     }
 
     /// Lets workers look again.
     pub fn wake(&self) {
-        let _state = self.lock();
+        let _state = self.state.lock();
         self.work.notify_all();
     }
 
-    /// Forgets the jobs that are over.
+    /// Forgets the jobs and warm-ups that are over.
     pub fn retire(&self) {
-        self.let_go(self.lock());
+        self.let_go(self.state.lock());
     }
 
     /// The next task for a worker. With `wait`, there is one; without, `None` says that there is nothing to do now.
     ///
     /// Except for `Sweep` and `Stop`, the worker counts as busy until it calls [`Queue::idle`].
     pub fn next(&self, asking: &Asking, wait: bool) -> Option<Task> {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         loop {
             if let Some(task) = state.task(asking) {
                 state.busy += usize::from(!matches!(task, Task::Sweep(_) | Task::Stop));
@@ -158,16 +168,13 @@ impl Queue {
             if !wait {
                 return None;
             }
-            state = self
-                .work
-                .wait(state)
-                .unwrap_or_else(PoisonError::into_inner);
+            self.work.wait(&mut state);
         }
     }
 
     /// A worker has ended a task.
     pub fn idle(&self) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.busy -= 1;
         if state.busy == 0 {
             self.quiet.notify_all();
@@ -176,7 +183,7 @@ impl Queue {
 
     /// A worker is gone. If it was the last, nothing that waits can ever be done.
     pub fn lose(&self, slot: usize, error: &Error) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.live[slot] = false;
         state.lost = Some(error.clone());
         for warm_up in &state.warm_ups {
@@ -191,38 +198,34 @@ impl Queue {
 
     /// The slots whose worker is there.
     pub fn live(&self) -> Vec<bool> {
-        self.lock().live.clone()
+        self.state.lock().live.clone()
     }
 
-    /// Forgets the jobs that are over, outside the lock: what they borrowed is released by code of the caller.
+    /// Forgets what is over, outside the lock: what it held is released by code of the caller.
     fn let_go(&self, mut state: MutexGuard<State>) {
-        let (kept, over) = std::mem::take(&mut state.jobs)
+        let (over, kept): (VecDeque<_>, _) = std::mem::take(&mut state.jobs)
             .into_iter()
-            .partition(|job| !job.over());
+            .partition(|job| job.over());
         state.jobs = kept;
+        let (warm, waiting): (Vec<_>, _) = std::mem::take(&mut state.warm_ups)
+            .into_iter()
+            .partition(|warm_up| warm_up.over());
+        state.warm_ups = waiting;
         self.quiet.notify_all();
         drop(state);
-        drop::<VecDeque<Arc<Job>>>(over);
+        drop((over, warm));
     }
 
     fn wait_quiet(&self, timeout: Option<Duration>, quiet: impl Fn(&State) -> bool) -> bool {
-        let state = self.lock();
+        let mut state = self.state.lock();
+        let busy = |state: &mut State| !quiet(state);
         match timeout {
-            None => {
-                let _state = self.quiet.wait_while(state, |state| !quiet(state));
-                true
-            }
+            None => self.quiet.wait_while(&mut state, busy),
             Some(timeout) => {
-                let waited = self
-                    .quiet
-                    .wait_timeout_while(state, timeout, |state| !quiet(state));
-                !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
+                self.quiet.wait_while_for(&mut state, busy, timeout);
             }
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        quiet(&state)
     }
 }
 
@@ -246,7 +249,6 @@ impl State {
         if asking.sweeps < self.sweeps {
             return Some(Task::Sweep(self.sweeps));
         }
-        self.warm_ups.retain(|warm_up| !warm_up.over());
         if let Some(warm_up) = self
             .warm_ups
             .iter()

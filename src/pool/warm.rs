@@ -1,9 +1,10 @@
 //! A request to have a tool loaded on every slot.
 
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::tool::Tool;
+use parking_lot::{Condvar, Mutex};
 
 /// Slots that are to load a tool, and whether they have.
 pub struct WarmUp {
@@ -41,19 +42,19 @@ impl WarmUp {
 
     /// Says which slots are to load it.
     pub fn expect(&self, live: &[bool]) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.open = live.to_vec();
         state.waiting = live.to_vec();
     }
 
     /// Whether the worker of `slot` is to load the tool now; says so once.
     pub fn take(&self, slot: usize) -> bool {
-        std::mem::take(&mut self.lock().open[slot])
+        std::mem::take(&mut self.state.lock().open[slot])
     }
 
     /// The worker of `slot` has loaded the tool, or failed to.
     pub fn done(&self, slot: usize, outcome: Result<()>) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         if !std::mem::take(&mut state.waiting[slot]) {
             return;
         }
@@ -66,7 +67,7 @@ impl WarmUp {
 
     /// No slot will load it any more.
     pub fn fail_all(&self, error: &Error) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         if state.waiting.contains(&true) {
             state.failure.get_or_insert_with(|| error.clone());
         }
@@ -77,20 +78,14 @@ impl WarmUp {
 
     /// Whether every slot has answered.
     pub fn over(&self) -> bool {
-        !self.lock().waiting.contains(&true)
+        !self.state.lock().waiting.contains(&true)
     }
 
     /// Waits for every slot; the first failure, if there was one.
     pub fn wait(&self) -> Result<()> {
-        let state = self.lock();
-        let waited = self
-            .changed
-            .wait_while(state, |state| state.waiting.contains(&true));
-        let mut state = waited.unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.lock();
+        self.changed
+            .wait_while(&mut state, |state| state.waiting.contains(&true));
         state.failure.take().map_or(Ok(()), Err)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
-use nix::sys::signal::SigSet;
+use nix::sys::signal::{SigSet, SigmaskHow};
 
 use super::job::Job;
 use super::queue::{Asking, Queue, Task};
@@ -19,9 +19,9 @@ use crate::tool::{Loaded, Tool, Work, panic_error};
 /// Starts the worker of a slot.
 pub fn spawn(queue: Arc<Queue>, slot: Slot) -> std::io::Result<JoinHandle<()>> {
     let thread = std::thread::Builder::new().name(format!("toolpool-{}", slot.number));
-    thread.spawn(move || {
-        // Signals are for the threads of the host program.
-        let _ = SigSet::all().thread_block();
+    // Signals are for the threads of the host program. A thread inherits what its maker blocks.
+    let before = SigSet::all().thread_swap_mask(SigmaskHow::SIG_BLOCK)?;
+    let spawned = thread.spawn(move || {
         let lost = {
             let mut worker = Worker::new(&queue, &slot);
             catch_unwind(AssertUnwindSafe(|| worker.serve()))
@@ -31,7 +31,9 @@ pub fn spawn(queue: Arc<Queue>, slot: Slot) -> std::io::Result<JoinHandle<()>> {
             log(Level::Error, &format!("{slot} is lost: {error}"));
             queue.lose(slot.number, &error);
         }
-    })
+    });
+    before.thread_set_mask()?;
+    spawned
 }
 
 struct Worker<'a> {
@@ -89,6 +91,7 @@ impl<'a> Worker<'a> {
                     let outcome = self.ensure(warm_up.tool());
                     warm_up.done(self.slot.number, outcome);
                     self.queue.idle();
+                    self.queue.retire();
                     None
                 }
                 Some(Task::Sweep(sweeps)) => {
@@ -182,12 +185,13 @@ impl<'a> Worker<'a> {
                 ),
             );
         }
-        let extent = job.end(uniques, outcome, self.slot);
+        if let Some(error) = &failure
+            && error.status() == Status::OutOfMemory
+        {
+            self.learn_budget(key, job.extent(&uniques));
+        }
+        job.end(uniques, outcome, self.slot);
         let lost = match &failure {
-            Some(error) if error.status() == Status::OutOfMemory => {
-                self.learn_budget(key, extent);
-                None
-            }
             Some(error) if error.status() == Status::DeviceLost => Some(error.clone()),
             // What a panic left behind can not be trusted.
             Some(error) if error.status() == Status::Internal => {
@@ -293,7 +297,7 @@ impl<'a> Worker<'a> {
         let warm = Warm {
             loaded,
             owner: tool.identity().owner(),
-            budget: tool.limits().budget,
+            budget: u64::MAX,
         };
         self.warm.insert(Arc::clone(key), warm);
         Ok(())

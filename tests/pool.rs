@@ -1,0 +1,275 @@
+//! The pool under many threads at once, with tools that succeed, fail, run out of memory and lose their device.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use toolpool::device::{self, Slot};
+use toolpool::error::{Error, Result, Status};
+use toolpool::mem::{Field, Items, Results};
+use toolpool::plan::batch::Cut;
+use toolpool::pool::{Job, JobOptions, Next, Pool};
+use toolpool::tool::{Batch, Identity, Loaded, Tool, Work};
+use toolpool::value::{Dtype, Shape};
+
+/// Doubles each byte of an item, unless `fault` says otherwise.
+struct Double {
+    identity: Identity,
+    fault: Fault,
+    loads: AtomicUsize,
+}
+
+type Fault = fn(slot: usize, batch: &Batch) -> Result<()>;
+
+impl Double {
+    fn new(key: &str, fault: Fault) -> Arc<Self> {
+        Arc::new(Self {
+            identity: Identity::shared(key),
+            fault,
+            loads: AtomicUsize::new(0),
+        })
+    }
+}
+
+impl Tool for Double {
+    fn name(&self) -> &str {
+        "double"
+    }
+
+    fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    fn cost(&self, item: &[u8]) -> f64 {
+        item.len() as f64
+    }
+
+    fn extent(&self, item: &[u8]) -> u64 {
+        item.len() as u64
+    }
+
+    fn limits(&self) -> Cut {
+        Cut {
+            budget: 200,
+            max_items: 16,
+        }
+    }
+
+    fn load(&self, slot: &Slot) -> Result<Box<dyn Loaded>> {
+        self.loads.fetch_add(1, Ordering::Relaxed);
+        Ok(Box::new(LoadedDouble {
+            slot: slot.number,
+            fault: self.fault,
+        }))
+    }
+}
+
+struct LoadedDouble {
+    slot: usize,
+    fault: Fault,
+}
+
+impl Loaded for LoadedDouble {
+    fn start(&mut self, work: &mut Work) -> Result<()> {
+        (self.fault)(self.slot, &work.batch)?;
+        for index in 0..work.batch.len() {
+            let input = work.batch.bytes(index).unwrap();
+            let shape = Shape::new(&[input.len() as i64])?;
+            let output = work.outputs.alloc(index, "output", Dtype::UInt8, shape)?;
+            for (place, byte) in input.iter().enumerate() {
+                // SAFETY: `alloc` gave as many bytes as the input has.
+                unsafe { output.add(place).write(byte.wrapping_mul(2)) };
+            }
+        }
+        Ok(())
+    }
+
+    fn collect(&mut self, _: &mut Work) -> Result<()> {
+        Ok(())
+    }
+}
+
+fn pool(slots: usize) -> Pool {
+    Pool::open(device::parse(Some(&format!("cpu*{slots}")), &device::visible()).unwrap()).unwrap()
+}
+
+/// `count` items of 1 to 60 bytes, every third a duplicate of an earlier one; the first byte of item 7 is 13.
+fn items(count: usize) -> Vec<Vec<u8>> {
+    let item = |index: usize| vec![(index % 251) as u8 ^ 13 ^ 7; 1 + index % 60];
+    (0..count)
+        .map(|index| item(if index % 3 == 2 { index / 2 } else { index }))
+        .collect()
+}
+
+fn submit(pool: &Pool, tool: &Arc<Double>, inputs: &[Vec<u8>]) -> Result<Arc<Job>> {
+    let field = Field::copied("input", inputs.iter().map(Vec::as_slice));
+    let tool = Arc::clone(tool) as Arc<dyn Tool>;
+    pool.submit(tool, Arc::new(Items::new(field?)), &JobOptions::default())
+}
+
+fn run(pool: &Pool, tool: &Arc<Double>, inputs: &[Vec<u8>]) -> Result<Results> {
+    let job = submit(pool, tool, inputs)?;
+    assert!(job.wait(None));
+    Ok(job.results()?.expect("nobody else took them"))
+}
+
+/// The bytes of item `index` of the results.
+fn output(results: &Results, index: usize) -> Result<Vec<u8>> {
+    let view = results.view(index, "output")?;
+    // SAFETY: the view has as many bytes as its shape says.
+    Ok(unsafe { std::slice::from_raw_parts(view.data, view.shape.dims()[0] as usize) }.to_vec())
+}
+
+fn doubled(input: &[u8]) -> Vec<u8> {
+    input.iter().map(|byte| byte.wrapping_mul(2)).collect()
+}
+
+fn holds(batch: &Batch, byte: u8) -> bool {
+    (0..batch.len()).any(|index| batch.bytes(index).unwrap()[0] == byte)
+}
+
+#[test]
+fn many_threads_share_one_pool_and_each_gets_its_own_results() {
+    let pool = pool(4);
+    let fine = Double::new("fine", |_, _| Ok(()));
+    let poisoned = Double::new("poisoned", |_, batch| match holds(batch, 13) {
+        true => Err(Error::new(Status::Item, "unlucky")),
+        false => Ok(()),
+    });
+    thread::scope(|scope| {
+        for turn in 0..6 {
+            let (pool, tool) = (&pool, if turn % 2 == 0 { &fine } else { &poisoned });
+            scope.spawn(move || {
+                for round in 0..5 {
+                    let inputs = items(100 + 50 * round);
+                    let results = run(pool, tool, &inputs).unwrap();
+                    for (index, input) in inputs.iter().enumerate() {
+                        match output(&results, index) {
+                            Ok(bytes) => assert_eq!(bytes, doubled(input)),
+                            Err(error) => {
+                                assert_eq!(
+                                    (error.status(), error.item()),
+                                    (Status::Item, Some(index))
+                                );
+                                assert_eq!((turn % 2, input[0]), (1, 13));
+                            }
+                        }
+                    }
+                }
+            });
+        }
+    });
+    assert_eq!(fine.loads.load(Ordering::Relaxed), 4);
+}
+
+#[test]
+fn out_of_memory_halves_batches_until_they_fit() {
+    let pool = pool(2);
+    let tool = Double::new("small", |_, batch| match batch.len() {
+        0..=3 => Ok(()),
+        _ => Err(Error::new(Status::OutOfMemory, "no memory")),
+    });
+    let inputs = items(300);
+    let results = run(&pool, &tool, &inputs).unwrap();
+    for (index, input) in inputs.iter().enumerate() {
+        assert_eq!(output(&results, index).unwrap(), doubled(input));
+    }
+}
+
+#[test]
+fn a_lost_device_costs_its_slot_and_nothing_else() {
+    let pool = pool(4);
+    let tool = Double::new("lossy", |slot, _| match slot {
+        2 => Err(Error::new(Status::DeviceLost, "fell off the bus")),
+        _ => Ok(()),
+    });
+    let inputs = items(500);
+    for _ in 0..3 {
+        let results = run(&pool, &tool, &inputs).unwrap();
+        for (index, input) in inputs.iter().enumerate() {
+            assert_eq!(output(&results, index).unwrap(), doubled(input));
+        }
+    }
+}
+
+#[test]
+fn an_item_that_takes_two_devices_takes_no_third() {
+    let pool = pool(4);
+    let tool = Double::new("poison", |_, batch| match holds(batch, 13) {
+        true => Err(Error::new(Status::DeviceLost, "poisoned")),
+        false => Ok(()),
+    });
+    let inputs: Vec<_> = (0..20).map(|index| vec![index; 3]).collect();
+    let results = run(&pool, &tool, &inputs).unwrap();
+    for (index, input) in inputs.iter().enumerate() {
+        match output(&results, index) {
+            Ok(bytes) => assert_eq!(bytes, doubled(input)),
+            Err(error) => assert_eq!((error.status(), index), (Status::DeviceLost, 13)),
+        }
+    }
+    assert!(results.error(13).is_some());
+    assert!(
+        run(&pool, &tool, &inputs[..5]).is_ok(),
+        "two slots are left"
+    );
+}
+
+#[test]
+fn closing_during_runs_ends_them_with_what_is_done() {
+    let pool = pool(3);
+    let tool = Double::new("busy", |_, _| Ok(()));
+    let inputs = items(2000);
+    thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                while let Ok(results) = run(&pool, &tool, &inputs) {
+                    for (index, input) in inputs.iter().enumerate() {
+                        match output(&results, index) {
+                            Ok(bytes) => assert_eq!(bytes, doubled(input)),
+                            Err(error) => assert_eq!(error.status(), Status::Closed),
+                        }
+                    }
+                }
+            });
+        }
+        let first = run(&pool, &tool, &items(50));
+        assert!(first.is_ok());
+        pool.close();
+    });
+}
+
+#[test]
+fn two_readers_of_one_job_get_every_item_once() {
+    let pool = pool(2);
+    let tool = Double::new("stream", |_, _| Ok(()));
+    let inputs = items(3000);
+    let job = submit(&pool, &tool, &inputs).unwrap();
+    let seen: Vec<AtomicUsize> = inputs.iter().map(|_| AtomicUsize::new(0)).collect();
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while let Next::Results(results) = job.next(None).unwrap() {
+                    for index in 0..results.len() {
+                        let caller = results.caller_index(index).unwrap();
+                        assert_eq!(output(&results, index).unwrap(), doubled(&inputs[caller]));
+                        seen[caller].fetch_add(1, Ordering::Relaxed);
+                    }
+                }
+            });
+        }
+    });
+    assert!(seen.iter().all(|count| count.load(Ordering::Relaxed) == 1));
+}
+
+#[test]
+fn warming_up_loads_once_on_every_slot() {
+    let pool = pool(3);
+    let tool = Double::new("warm", |_, _| Ok(()));
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| pool.warm(Arc::clone(&tool) as Arc<dyn Tool>).unwrap());
+        }
+    });
+    run(&pool, &tool, &items(100)).unwrap();
+    assert_eq!(tool.loads.load(Ordering::Relaxed), 3);
+}
