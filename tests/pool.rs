@@ -120,6 +120,13 @@ fn output(results: &Results, index: usize) -> Result<Vec<u8>> {
     Ok(unsafe { std::slice::from_raw_parts(view.data, view.shape.dims()[0] as usize) }.to_vec())
 }
 
+/// Joins threads, which the end of a scope does in a way that ThreadSanitizer cannot see.
+fn join<'scope>(threads: impl IntoIterator<Item = thread::ScopedJoinHandle<'scope, ()>>) {
+    for thread in threads.into_iter().collect::<Vec<_>>() {
+        thread.join().unwrap();
+    }
+}
+
 fn doubled(input: &[u8]) -> Vec<u8> {
     input.iter().map(|byte| byte.wrapping_mul(2)).collect()
 }
@@ -137,7 +144,7 @@ fn many_threads_share_one_pool_and_each_gets_its_own_results() {
         false => Ok(()),
     });
     thread::scope(|scope| {
-        for turn in 0..6 {
+        join((0..6).map(|turn| {
             let (pool, tool) = (&pool, if turn % 2 == 0 { &fine } else { &poisoned });
             scope.spawn(move || {
                 for round in 0..5 {
@@ -156,8 +163,8 @@ fn many_threads_share_one_pool_and_each_gets_its_own_results() {
                         }
                     }
                 }
-            });
-        }
+            })
+        }));
     });
     assert_eq!(fine.loads.load(Ordering::Relaxed), 4);
 }
@@ -220,21 +227,24 @@ fn closing_during_runs_ends_them_with_what_is_done() {
     let tool = Double::new("busy", |_, _| Ok(()));
     let inputs = items(2000);
     thread::scope(|scope| {
-        for _ in 0..3 {
-            scope.spawn(|| {
-                while let Ok(results) = run(&pool, &tool, &inputs) {
-                    for (index, input) in inputs.iter().enumerate() {
-                        match output(&results, index) {
-                            Ok(bytes) => assert_eq!(bytes, doubled(input)),
-                            Err(error) => assert_eq!(error.status(), Status::Closed),
+        let runs: Vec<_> = (0..3)
+            .map(|_| {
+                scope.spawn(|| {
+                    while let Ok(results) = run(&pool, &tool, &inputs) {
+                        for (index, input) in inputs.iter().enumerate() {
+                            match output(&results, index) {
+                                Ok(bytes) => assert_eq!(bytes, doubled(input)),
+                                Err(error) => assert_eq!(error.status(), Status::Closed),
+                            }
                         }
                     }
-                }
-            });
-        }
+                })
+            })
+            .collect();
         let first = run(&pool, &tool, &items(50));
         assert!(first.is_ok());
         pool.close();
+        join(runs);
     });
 }
 
@@ -246,7 +256,7 @@ fn two_readers_of_one_job_get_every_item_once() {
     let job = submit(&pool, &tool, &inputs).unwrap();
     let seen: Vec<AtomicUsize> = inputs.iter().map(|_| AtomicUsize::new(0)).collect();
     thread::scope(|scope| {
-        for _ in 0..2 {
+        join((0..2).map(|_| {
             scope.spawn(|| {
                 while let Next::Results(results) = job.next(None).unwrap() {
                     for index in 0..results.len() {
@@ -255,8 +265,8 @@ fn two_readers_of_one_job_get_every_item_once() {
                         seen[caller].fetch_add(1, Ordering::Relaxed);
                     }
                 }
-            });
-        }
+            })
+        }));
     });
     assert!(seen.iter().all(|count| count.load(Ordering::Relaxed) == 1));
 }
@@ -266,9 +276,9 @@ fn warming_up_loads_once_on_every_slot() {
     let pool = pool(3);
     let tool = Double::new("warm", |_, _| Ok(()));
     thread::scope(|scope| {
-        for _ in 0..4 {
-            scope.spawn(|| pool.warm(Arc::clone(&tool) as Arc<dyn Tool>).unwrap());
-        }
+        join(
+            (0..4).map(|_| scope.spawn(|| pool.warm(Arc::clone(&tool) as Arc<dyn Tool>).unwrap())),
+        );
     });
     run(&pool, &tool, &items(100)).unwrap();
     assert_eq!(tool.loads.load(Ordering::Relaxed), 3);
