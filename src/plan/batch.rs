@@ -141,3 +141,106 @@ impl Share {
         batch.cost <= self.cost * part && batch.items as f64 <= self.items * part
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TOKENS: Cut = Cut {
+        budget: 1600,
+        max_items: 100,
+    };
+
+    /// The sizes of the batches of a job of these items (longest first), taken one after the other.
+    fn batches(cut: Cut, queue: &[(f64, u64)], slots: usize) -> Vec<usize> {
+        let costs: Vec<f64> = queue.iter().map(|&(cost, _)| cost).collect();
+        let (mut remaining, mut rest, mut sizes) = (Remaining::all(&costs), queue, Vec::new());
+        while !rest.is_empty() {
+            let size = cut.next_batch(rest.iter().copied(), &remaining, slots);
+            rest[..size]
+                .iter()
+                .for_each(|&(cost, _)| remaining.remove(cost));
+            (rest, sizes) = (&rest[size..], [sizes, vec![size]].concat());
+        }
+        sizes
+    }
+
+    #[test]
+    fn batches_are_half_an_even_share_and_shrink_towards_the_end() {
+        assert_eq!(
+            batches(TOKENS, &[(1.0, 100); 16], 2),
+            [4, 3, 2, 1, 1, 1, 1, 1, 1, 1]
+        );
+    }
+
+    #[test]
+    fn budget_and_number_bound_a_batch() {
+        assert_eq!(batches(TOKENS, &[(1.0, 500); 40], 1)[..3], [3, 3, 3]);
+        let few = Cut {
+            max_items: 2,
+            ..TOKENS
+        };
+        assert_eq!(batches(few, &[(1.0, 1); 20], 1)[..3], [2, 2, 2]);
+        let none = Cut {
+            budget: 0,
+            max_items: 0,
+        };
+        assert_eq!(batches(none, &[(1.0, 1); 3], 1), [1, 1, 1]);
+    }
+
+    #[test]
+    fn an_item_above_the_budget_or_of_infinite_cost_runs_alone() {
+        let queue = [(9.0, 1601), (1.0, 10), (1.0, 10), (1.0, 10)];
+        assert_eq!(batches(TOKENS, &queue, 1)[0], 1);
+        let queue = [(f64::INFINITY, 1), (f64::INFINITY, 1), (1.0, 1), (1.0, 1)];
+        assert_eq!(batches(TOKENS, &queue, 1)[..2], [1, 1]);
+        assert_eq!(
+            TOKENS.next_batch([(1.0, 1), (1.0, u64::MAX)], &Remaining::all(&[1.0; 2]), 1),
+            1
+        );
+    }
+
+    #[test]
+    fn small_batches_grow_to_an_even_share_and_leave_the_others_theirs() {
+        for cost in [0.0, 1.0] {
+            assert_eq!(
+                batches(TOKENS, &[(cost, 1); 16], 2),
+                [8, 4, 2, 1, 1],
+                "{cost}"
+            );
+            assert_eq!(batches(TOKENS, &[(cost, 1); 2], 2), [1, 1], "{cost}");
+            assert_eq!(batches(TOKENS, &[(cost, 1); 16], 1), [16], "{cost}");
+        }
+    }
+
+    #[test]
+    fn zeros_behind_a_cost_are_shared_out_by_count() {
+        let queue = [vec![(5.0, 1), (3.0, 1)], vec![(0.0, 1); 14]].concat();
+        assert_eq!(batches(TOKENS, &queue, 2)[..3], [1, 1, 7]);
+    }
+
+    #[test]
+    fn rounding_in_the_sum_cannot_make_the_last_batches_large() {
+        let mut remaining = Remaining::all(&[1e18, 1.0, 1.0, 1.0, 1.0]);
+        remaining.remove(1e18);
+        remaining.add(0.0);
+        remaining.remove(0.0);
+        let drifted = Remaining {
+            cost: 1e6,
+            ..remaining
+        };
+        let negative = Remaining {
+            cost: -1e6,
+            ..remaining
+        };
+        for remaining in [remaining, drifted, negative] {
+            let size = TOKENS.next_batch([(1.0, 200); 4], &remaining, 2);
+            assert_eq!(size, 1, "{remaining:?}");
+        }
+    }
+
+    #[test]
+    fn nothing_left_is_no_batch() {
+        assert_eq!(TOKENS.next_batch([], &Remaining::default(), 0), 0);
+    }
+}

@@ -47,34 +47,32 @@ pub fn assign(costs: &[f64], slots: &[SlotSpec]) -> Result<Assignment> {
     let order = longest_first(costs);
     check_longest(&order, costs, slots)?;
 
-    let cost = |item: u32| costs[item as usize];
-    let infinite = order.partition_point(|&item| cost(item) == f64::INFINITY);
-    let positive = order.partition_point(|&item| cost(item) > 0.0);
+    // Fetched from all over memory here at once, as the loop of `spread` would wait for each.
+    let sorted: Vec<f64> = order.iter().map(|&item| costs[item as usize]).collect();
+    let infinite = sorted.partition_point(|&cost| cost == f64::INFINITY);
+    let positive = sorted.partition_point(|&cost| cost > 0.0);
+
+    let endless = (&order[..infinite], &sorted[..infinite]);
+    let timed = (&order[infinite..positive], &sorted[infinite..positive]);
+    let instant = (&order[positive..], &sorted[positive..]);
 
     let mut slot_of = vec![0; costs.len()];
     let mut loads = Load::none(slots);
-
     // Items of infinite cost, and of cost 0, have only their number to share them out by: as if each cost 1.
-    spread(&order[..infinite], costs, |_| 1.0, &mut loads, &mut slot_of);
+    spread(endless, |_| 1.0, &mut loads, &mut slot_of);
     for load in &mut loads {
         load.infinite = std::mem::take(&mut load.cost);
     }
-    spread(
-        &order[infinite..positive],
-        costs,
-        |cost| cost,
-        &mut loads,
-        &mut slot_of,
-    );
+    spread(timed, |cost| cost, &mut loads, &mut slot_of);
     let finish: Vec<f64> = loads.iter().map(Load::finish).collect();
     for load in &mut loads {
         (load.infinite, load.cost) = (0.0, 0.0);
     }
-    spread(&order[positive..], costs, |_| 1.0, &mut loads, &mut slot_of);
+    spread(instant, |_| 1.0, &mut loads, &mut slot_of);
 
     let makespan = finish.iter().copied().fold(0.0, f64::max);
     // Rounding may put the bound of a perfect assignment a hair above its makespan.
-    let lower_bound = lower_bound(&order, costs, slots).min(makespan);
+    let lower_bound = lower_bound(&sorted, slots).min(makespan);
     Ok(Assignment {
         slot_of,
         finish,
@@ -126,16 +124,15 @@ fn check_longest(order: &[u32], costs: &[f64], slots: &[SlotSpec]) -> Result<()>
 }
 
 /// The makespan that no assignment beats ([`Assignment::lower_bound`]).
-fn lower_bound(order: &[u32], costs: &[f64], slots: &[SlotSpec]) -> f64 {
-    let cost = |item: &u32| costs[*item as usize];
-    let whole: f64 = costs.iter().sum();
+fn lower_bound(sorted: &[f64], slots: &[SlotSpec]) -> f64 {
+    let whole: f64 = sorted.iter().sum();
     let weight: f64 = slots.iter().map(|slot| slot.weight).sum();
     // A slower slot is the fastest one only from some maximum down, so the longest item below each maximum decides.
     let longest = slots.iter().map(|slot| {
-        let below = order.partition_point(|item| cost(item) > slot.max_cost);
-        order
+        let below = sorted.partition_point(|&cost| cost > slot.max_cost);
+        sorted
             .get(below)
-            .map_or(0.0, |item| cost(item) / fastest(cost(item), slots))
+            .map_or(0.0, |&cost| cost / fastest(cost, slots))
     });
     longest.fold(whole / weight, f64::max)
 }
@@ -183,22 +180,20 @@ impl Load {
 /// Gives each item, in this order, to the slot that would finish it first; there is one that can take the first item,
 /// and so the others. `amount` is what an item of some cost adds to a load; the loads begin without cost.
 fn spread(
-    items: &[u32],
-    costs: &[f64],
+    (items, costs): (&[u32], &[f64]),
     amount: impl Fn(f64) -> f64,
     loads: &mut [Load],
     slot_of: &mut [u32],
 ) {
     let mut classes = Class::all(loads);
-    for &item in items {
-        let cost = costs[item as usize];
+    for (&item, &cost) in items.iter().zip(costs) {
         if let Some(class) = first_to_finish(&mut classes, cost, amount(cost)) {
             slot_of[item as usize] = class.give(amount(cost));
         }
     }
     for place in classes.iter().flat_map(Class::places) {
-        let load = &mut loads[place.slot as usize];
-        (load.cost, load.items) = (place.cost, place.items);
+        let load = &mut loads[place.slot() as usize];
+        (load.cost, load.items) = (place.cost(), place.items());
     }
 }
 
@@ -223,12 +218,27 @@ struct Class {
     others: Vec<Place>,
 }
 
-/// A slot in the queue of its class.
-#[derive(Debug, Clone, Copy)]
-struct Place {
-    cost: f64,
-    items: u32,
-    slot: u32,
+/// A slot in the queue of its class: its cost, the number of its items, and its number, as one integer that is ordered
+/// as these are. (The bits of floats from 0 up are ordered as the floats are.)
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Place(u128);
+
+impl Place {
+    fn new(cost: f64, items: u32, slot: u32) -> Self {
+        Self(u128::from(cost.to_bits()) << 64 | u128::from(items) << 32 | u128::from(slot))
+    }
+
+    fn cost(self) -> f64 {
+        f64::from_bits((self.0 >> 64) as u64)
+    }
+
+    fn items(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
+
+    fn slot(self) -> u32 {
+        self.0 as u32
+    }
 }
 
 /// When a slot is done, and what decides between slots that are done at one time.
@@ -246,11 +256,7 @@ impl Class {
         let mut classes: Vec<Self> = Vec::new();
         for load in &loads {
             let infinite = load.infinite / load.spec.weight;
-            let place = Place {
-                cost: load.cost,
-                items: load.items,
-                slot: load.slot,
-            };
+            let place = Place::new(load.cost, load.items, load.slot);
             let like = |class: &&mut Self| class.spec == load.spec && class.infinite == infinite;
             match classes.iter_mut().find(like) {
                 Some(class) => class.others.push(place),
@@ -269,43 +275,30 @@ impl Class {
     fn finish(&self, amount: f64) -> Finish {
         Finish {
             infinite: self.infinite,
-            time: (self.least.cost + amount) / self.spec.weight,
-            items: self.least.items,
-            slot: self.least.slot,
+            time: (self.least.cost() + amount) / self.spec.weight,
+            items: self.least.items(),
+            slot: self.least.slot(),
         }
     }
 
     /// Gives the least loaded slot an item, and moves it to its new place in the queue.
     fn give(&mut self, amount: f64) -> u32 {
-        let given = Place {
-            cost: self.least.cost + amount,
-            items: self.least.items + 1,
-            slot: self.least.slot,
-        };
+        let (least, slot) = (self.least, self.least.slot());
+        let given = Place::new(least.cost() + amount, least.items() + 1, slot);
         let mut free = &mut self.least;
         for next in &mut self.others {
-            if !next.is_before(&given) {
+            if *next > given {
                 break;
             }
             *free = *next;
             free = next;
         }
         *free = given;
-        given.slot
+        slot
     }
 
-    fn places(&self) -> impl Iterator<Item = &Place> {
-        self.others.iter().chain([&self.least])
-    }
-}
-
-impl Place {
-    fn is_before(&self, other: &Self) -> bool {
-        if self.cost == other.cost {
-            (self.items, self.slot) < (other.items, other.slot)
-        } else {
-            self.cost < other.cost
-        }
+    fn places(&self) -> impl Iterator<Item = Place> {
+        self.others.iter().copied().chain([self.least])
     }
 }
 
@@ -318,5 +311,146 @@ impl Finish {
         } else {
             (self.items, self.slot) < (other.items, other.slot)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const INFINITY: f64 = f64::INFINITY;
+
+    fn slots(weights: &[f64]) -> Vec<SlotSpec> {
+        let any = |&weight| SlotSpec {
+            weight,
+            max_cost: INFINITY,
+        };
+        weights.iter().map(any).collect()
+    }
+
+    fn limited(weight: f64, max_cost: f64) -> SlotSpec {
+        SlotSpec { weight, max_cost }
+    }
+
+    fn slot_of(costs: &[f64], weights: &[f64]) -> Vec<u32> {
+        assign(costs, &slots(weights)).unwrap().slot_of
+    }
+
+    /// How many items each slot has.
+    fn counts(slot_of: &[u32], slots: usize) -> Vec<usize> {
+        let of = |slot| slot_of.iter().filter(|&&s| s as usize == slot).count();
+        (0..slots).map(of).collect()
+    }
+
+    #[test]
+    fn grahams_worst_case_for_two_slots() {
+        let assignment = assign(&[2.0, 3.0, 2.0, 3.0, 2.0], &slots(&[1.0; 2])).unwrap();
+        assert_eq!(assignment.slot_of, [0, 0, 1, 1, 0]);
+        assert_eq!(assignment.finish, [7.0, 5.0]);
+        assert_eq!((assignment.makespan, assignment.lower_bound), (7.0, 6.0));
+    }
+
+    #[test]
+    fn an_item_goes_to_the_slot_that_finishes_it_first_not_to_an_idle_slow_one() {
+        assert_eq!(slot_of(&[5.0, 5.0], &[1.0, 10.0]), [1, 1]);
+        assert_eq!(slot_of(&[1.0], &[1.0, 1.0, 2.0]), [2]);
+    }
+
+    #[test]
+    fn ties_go_to_fewest_items_and_then_to_the_first() {
+        assert_eq!(
+            slot_of(&[4.0, 2.0, 2.0, 1.0, 1.0], &[1.0; 2]),
+            [0, 1, 1, 0, 1]
+        );
+        assert_eq!(slot_of(&[1.0; 5], &[1.0; 3]), [0, 1, 2, 0, 1]);
+    }
+
+    #[test]
+    fn equal_costs_of_any_kind_are_shared_out_by_count() {
+        for cost in [0.0, 1.0, f64::MIN_POSITIVE, f64::MAX, INFINITY] {
+            let slot_of = slot_of(&[cost; 9], &[1.0; 3]);
+            assert_eq!(counts(&slot_of, 3), [3, 3, 3], "{cost}");
+        }
+        for cost in [0.0, 1.0, INFINITY] {
+            let slot_of = slot_of(&[cost; 9], &[2.0, 1.0]);
+            assert_eq!(counts(&slot_of, 2), [6, 3], "{cost}");
+        }
+    }
+
+    #[test]
+    fn zeros_are_shared_out_whatever_the_slots_have_to_do() {
+        let mut costs = vec![0.0; 100];
+        costs[7] = 5.0;
+        costs[9] = 3.0;
+        let slot_of = slot_of(&costs, &[1.0; 2]);
+        assert_eq!((slot_of[7], slot_of[9]), (0, 1));
+        assert_eq!(counts(&slot_of, 2), [50, 50]);
+    }
+
+    #[test]
+    fn finite_items_keep_clear_of_infinite_ones() {
+        let costs = [1.0, INFINITY, 2.0, 3.0];
+        let assignment = assign(&costs, &slots(&[1.0; 2])).unwrap();
+        assert_eq!(assignment.slot_of, [1, 0, 1, 1]);
+        assert_eq!(assignment.finish, [INFINITY, 6.0]);
+        assert_eq!(assignment.makespan, INFINITY);
+        assert_eq!(assignment.lower_bound, INFINITY);
+
+        let costs = [INFINITY, INFINITY, 4.0, 3.0, 1.0];
+        assert_eq!(slot_of(&costs, &[1.0; 2]), [0, 1, 0, 1, 1]);
+    }
+
+    #[test]
+    fn maximum_costs_are_kept_and_bound_the_makespan() {
+        let slots = [limited(10.0, 2.0), limited(1.0, INFINITY)];
+        let assignment = assign(&[3.0, 2.0, 1.0], &slots).unwrap();
+        assert_eq!(assignment.slot_of, [1, 0, 0]);
+        assert_eq!((assignment.makespan, assignment.lower_bound), (3.0, 3.0));
+        assert_eq!(assign(&[0.0], &[limited(1.0, 0.0)]).unwrap().slot_of, [0]);
+    }
+
+    #[test]
+    fn an_item_that_no_slot_takes_is_named() {
+        let slots = [limited(1.0, 2.0), limited(1.0, 5.0)];
+        for (cost, text) in [(7.0, "it costs 7"), (INFINITY, "it costs inf")] {
+            let error = assign(&[1.0, cost, 2.0], &slots).unwrap_err();
+            assert_eq!((error.status(), error.item()), (Status::Argument, Some(1)));
+            let message = error.to_string();
+            assert!(
+                message.contains(text) && message.contains("slot is 5"),
+                "{message}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_means_nothing_is_refused() {
+        let refused = |costs: &[f64], slots: &[SlotSpec]| {
+            let error = assign(costs, slots).unwrap_err();
+            assert_eq!(error.status(), Status::Argument);
+            error
+        };
+        refused(&[1.0], &[]);
+        for weight in [0.0, -1.0, f64::NAN, INFINITY] {
+            let error = refused(&[1.0], &[limited(1.0, 1.0), limited(weight, 1.0)]);
+            assert!(error.to_string().contains("weight of slot 1"), "{weight}");
+        }
+        for max_cost in [-1.0, f64::NAN] {
+            let error = refused(&[], &[limited(1.0, max_cost)]);
+            assert!(
+                error.to_string().contains("maximum cost of slot 0"),
+                "{max_cost}"
+            );
+        }
+        for cost in [-1.0, f64::NAN] {
+            assert_eq!(refused(&[1.0, cost], &slots(&[1.0])).item(), Some(1));
+        }
+    }
+
+    #[test]
+    fn no_items_take_no_time() {
+        let assignment = assign(&[], &slots(&[1.0; 2])).unwrap();
+        assert_eq!(assignment.finish, [0.0, 0.0]);
+        assert_eq!((assignment.makespan, assignment.lower_bound), (0.0, 0.0));
     }
 }
