@@ -1,0 +1,146 @@
+/// @file
+/// Views of outputs. Part of toolpool.hpp.
+///
+/// SPDX-License-Identifier: MIT OR Apache-2.0
+#ifndef TOOLPOOL_TENSOR_HPP
+#define TOOLPOOL_TENSOR_HPP
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <type_traits>
+
+#include <toolpool.h>
+#include <toolpool/error.hpp>
+
+namespace toolpool {
+
+/// The element type of tensors of T. Specialise it for half-precision types of your own:
+/// `template <> inline constexpr toolpool_dtype_t toolpool::dtype_of<Half> = TOOLPOOL_FLOAT16;`
+template <class T> inline constexpr toolpool_dtype_t dtype_of = -1;
+template <> inline constexpr toolpool_dtype_t dtype_of<char> = TOOLPOOL_BYTES;
+template <> inline constexpr toolpool_dtype_t dtype_of<std::byte> = TOOLPOOL_BYTES;
+template <> inline constexpr toolpool_dtype_t dtype_of<float> = TOOLPOOL_FLOAT32;
+template <> inline constexpr toolpool_dtype_t dtype_of<double> = TOOLPOOL_FLOAT64;
+template <> inline constexpr toolpool_dtype_t dtype_of<std::int8_t> = TOOLPOOL_INT8;
+template <> inline constexpr toolpool_dtype_t dtype_of<std::uint8_t> = TOOLPOOL_UINT8;
+template <> inline constexpr toolpool_dtype_t dtype_of<std::int16_t> = TOOLPOOL_INT16;
+template <> inline constexpr toolpool_dtype_t dtype_of<std::int32_t> = TOOLPOOL_INT32;
+template <> inline constexpr toolpool_dtype_t dtype_of<std::int64_t> = TOOLPOOL_INT64;
+template <> inline constexpr toolpool_dtype_t dtype_of<bool> = TOOLPOOL_BOOL;
+
+namespace detail {
+
+template <class T> void check_dtype(toolpool_dtype_t found) {
+    static_assert(dtype_of<T> >= 0, "no dtype is known for T; specialise toolpool::dtype_of");
+    constexpr const char *names[] = {"bytes", "float32", "float64", "float16", "bfloat16", "int8",
+                                     "uint8", "int16",   "int32",   "int64",   "bool"};
+    if (found != dtype_of<T>)
+        throw Error(TOOLPOOL_ERR_ARGUMENT, std::string("the output is of ") + names[found] +
+                                               ", but was asked for as " + names[dtype_of<T>]);
+}
+
+} // namespace detail
+
+/// A view of contiguous elements, as std::span of C++20.
+template <class T> class Span {
+  public:
+    constexpr Span() noexcept = default;
+    constexpr Span(T *data, std::size_t size) noexcept : data_(data), size_(size) {}
+
+    [[nodiscard]] constexpr T *data() const noexcept { return data_; }
+    [[nodiscard]] constexpr std::size_t size() const noexcept { return size_; }
+    [[nodiscard]] constexpr bool empty() const noexcept { return size_ == 0; }
+    [[nodiscard]] constexpr T *begin() const noexcept { return data_; }
+    [[nodiscard]] constexpr T *end() const noexcept { return data_ + size_; }
+    [[nodiscard]] constexpr T &operator[](std::size_t index) const noexcept { return data_[index]; }
+
+  private:
+    T *data_ = nullptr;
+    std::size_t size_ = 0;
+};
+
+/// The sizes of a tensor, outermost first; none for a scalar. A value.
+class Shape {
+  public:
+    /// `{rows, columns}`, of any integers.
+    template <class... Sizes, class = std::enable_if_t<(std::is_integral_v<Sizes> && ...)>>
+    Shape(Sizes... sizes) noexcept
+        : sizes_{static_cast<std::int64_t>(sizes)...}, ndim_(sizeof...(Sizes)) {
+        static_assert(sizeof...(Sizes) <= TOOLPOOL_MAX_NDIM, "too many dimensions");
+    }
+
+    explicit Shape(const toolpool_tensor_t &tensor) noexcept
+        : ndim_(static_cast<std::size_t>(tensor.ndim)) {
+        std::copy_n(tensor.shape, ndim_, sizes_);
+    }
+
+    [[nodiscard]] std::size_t size() const noexcept { return ndim_; }
+    [[nodiscard]] const std::int64_t *data() const noexcept { return sizes_; }
+    [[nodiscard]] const std::int64_t *begin() const noexcept { return sizes_; }
+    [[nodiscard]] const std::int64_t *end() const noexcept { return sizes_ + ndim_; }
+    [[nodiscard]] std::int64_t operator[](std::size_t axis) const noexcept { return sizes_[axis]; }
+
+    friend bool operator==(const Shape &a, const Shape &b) noexcept {
+        return std::equal(a.begin(), a.end(), b.begin(), b.end());
+    }
+    friend bool operator!=(const Shape &a, const Shape &b) noexcept { return !(a == b); }
+
+  private:
+    std::int64_t sizes_[TOOLPOOL_MAX_NDIM] = {};
+    std::size_t ndim_;
+};
+
+/// A read-only view of one output of one item: dense, row-major, valid as long as its Results.
+class Tensor {
+  public:
+    explicit Tensor(const toolpool_tensor_t &tensor) noexcept : tensor_(tensor) {}
+
+    [[nodiscard]] toolpool_dtype_t dtype() const noexcept { return tensor_.dtype; }
+    [[nodiscard]] Shape shape() const noexcept { return Shape(tensor_); }
+    [[nodiscard]] const void *data() const noexcept { return tensor_.data; }
+    [[nodiscard]] std::size_t bytes() const noexcept { return tensor_.bytes; }
+
+    /// Its elements, valid as long as the Results. Throws Error if they are of another type.
+    template <class T> [[nodiscard]] Span<const T> as() const {
+        detail::check_dtype<T>(tensor_.dtype);
+        return {static_cast<const T *>(tensor_.data), tensor_.bytes / sizeof(T)};
+    }
+
+    /// An output of bytes as text, valid as long as the Results. Throws Error if it is none.
+    [[nodiscard]] std::string_view text() const {
+        const auto bytes = as<char>();
+        return {bytes.data(), bytes.size()};
+    }
+
+  private:
+    toolpool_tensor_t tensor_;
+};
+
+/// One output of all items where it lies, valid as long as its Results.
+template <class T> class Column {
+  public:
+    explicit Column(const toolpool_column_t &column) noexcept : column_(column) {}
+
+    /// How many items there are.
+    [[nodiscard]] std::size_t size() const noexcept { return column_.n_rows; }
+
+    /// The elements of item `index`, below size(); none if it failed or lacks the output.
+    [[nodiscard]] Span<const T> operator[](std::size_t index) const noexcept {
+        const toolpool_row_t &row = column_.rows[index];
+        if (row.chunk == UINT32_MAX)
+            return {};
+        const auto *chunk = static_cast<const char *>(column_.chunks[row.chunk].data);
+        return {reinterpret_cast<const T *>(chunk + row.offset),
+                static_cast<std::size_t>(row.bytes) / sizeof(T)};
+    }
+
+  private:
+    toolpool_column_t column_;
+};
+
+} // namespace toolpool
+
+#endif // TOOLPOOL_TENSOR_HPP
