@@ -7,7 +7,7 @@ use toolpool_abi::{
 };
 
 use super::error::toolpool_error_set;
-use super::{array, check_out, export, null, quietly, text, text_or_null};
+use super::{array, check_out, export, null, quietly, text};
 use crate::error::{Error, Result, Status};
 use crate::mem::Outputs;
 use crate::tool::Batch;
@@ -173,8 +173,8 @@ pub unsafe extern "C" fn toolpool_outputs_fail(
     // SAFETY: as the header says.
     unsafe {
         export(null_mut(), || {
-            let message =
-                text_or_null(message, "the message")?.unwrap_or("the tool gave no message");
+            let message = super::message(message);
+            let message = message.unwrap_or_else(|| "the tool gave no message".to_owned());
             let status = Status::from_code(status).unwrap_or(Status::Contract);
             self::outputs(outputs)?.fail(index, Error::new(status, message))?;
             Ok(TOOLPOOL_OK)
@@ -194,7 +194,8 @@ pub unsafe extern "C" fn toolpool_outputs_warn(
     // SAFETY: as the header says.
     unsafe {
         export(null_mut(), || {
-            self::outputs(outputs)?.warn(index, text(message, "the message")?)?;
+            let message = super::message(message).ok_or_else(|| null("the message"))?;
+            self::outputs(outputs)?.warn(index, &message)?;
             Ok(TOOLPOOL_OK)
         })
     }

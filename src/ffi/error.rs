@@ -2,7 +2,7 @@ use std::ffi::c_char;
 
 use toolpool_abi::{TOOLPOOL_ERR_ARGUMENT, TOOLPOOL_OK, toolpool_error_t, toolpool_status_t};
 
-use super::{Handle, quietly, text_or_null};
+use super::{Handle, quietly};
 use crate::error::{Error, Status};
 
 impl Handle for toolpool_error_t {
@@ -53,10 +53,8 @@ pub unsafe extern "C" fn toolpool_error_set(
 ) -> toolpool_status_t {
     quietly(TOOLPOOL_ERR_ARGUMENT, || {
         // SAFETY: NULL or NUL-terminated, as the header says.
-        let message = match unsafe { text_or_null(message, "the message") } {
-            Ok(message) => message.unwrap_or("it gave no message").to_owned(),
-            Err(error) => error.to_string(),
-        };
+        let message = unsafe { super::message(message) };
+        let message = message.unwrap_or_else(|| "it gave no message".to_owned());
         let error = match Status::from_code(status) {
             Some(status) => Error::new(status, message),
             None => Error::new(

@@ -131,6 +131,19 @@ unsafe fn text_or_null<'a>(text: *const c_char, what: &str) -> Result<Option<&'a
     })
 }
 
+/// What a tool has to say about a failure: no encoding is so wrong that the reason may be lost for it.
+///
+/// # Safety
+/// As for [`text`].
+unsafe fn message(message: *const c_char) -> Option<String> {
+    // SAFETY: as required of the caller.
+    (!message.is_null()).then(|| {
+        unsafe { CStr::from_ptr(message) }
+            .to_string_lossy()
+            .into_owned()
+    })
+}
+
 /// The elements of an array; none at all where it is empty, whatever the pointer.
 ///
 /// # Safety
