@@ -79,11 +79,16 @@ pub(super) fn let_tool_go(tool: Arc<dyn Tool>) {
 }
 
 /// Before the process tears down the libraries that tools compute with, their workers come to rest.
-pub(super) extern "C" fn rest_at_exit() {
+extern "C" fn rest_at_exit() {
     quietly((), || {
+        let patience = if inside_callback() {
+            Duration::ZERO
+        } else {
+            EXIT_PATIENCE
+        };
         let shells = SHELLS.lock().clone();
         for pool in shells.iter().filter_map(|shell| shell.open().ok()) {
-            let _ = pool.quiesce(EXIT_PATIENCE);
+            pool.rest(patience);
         }
     });
 }

@@ -5,7 +5,7 @@ use parking_lot::Mutex;
 use toolpool_abi::{TOOLPOOL_OK, toolpool_callbacks_t, toolpool_error_t, toolpool_status_t};
 
 use super::batch::HOST;
-use super::pool::let_tool_go;
+use super::pool::{let_tool_go, rest_before_libraries_go};
 use super::{Handle, check_out, export, give, null, quietly, text, text_or_null};
 use crate::error::Result;
 use crate::tool::Tool;
@@ -59,6 +59,7 @@ pub unsafe extern "C" fn toolpool_tool_open(
             check_out(out)?;
             let source = text_or_null(source, "the tool's source")?.unwrap_or("");
             let opened = Opened::open(text(kind, "the tool's kind")?, source, &HOST)?;
+            rest_before_libraries_go();
             give(out, || toolpool_tool_t::new(Mutex::new(opened)))
         })
     }

@@ -63,9 +63,8 @@ impl Cut {
     /// the end, where they decide when the last worker is done. The number matters where costs do not tell: for items
     /// of cost 0.
     ///
-    /// Each batch also costs something to begin (a lock, a launch, a copy), so while its extents are below a 16th of
-    /// the budget it may grow to a whole even share. What this can do to the balance is small: such a batch takes at
-    /// most about a 16th of the time of a full one, and it still leaves every other slot as much as it takes.
+    /// Each batch also costs something to begin (a lock, a launch, a copy), and the last ones are as small as one item;
+    /// but they are few: their number grows with the logarithm of the items, times twice the slots.
     ///
     /// An item of infinite cost, or of an extent above the budget, runs alone. Looks at no item behind the batch but
     /// the next.
@@ -83,17 +82,16 @@ impl Cut {
         if first == f64::INFINITY {
             return 1;
         }
-        let share = Share::of(remaining, first, slots);
+        let share = Share::of(remaining, slots);
         let mut batch = Batch {
             items: 1,
             cost: first,
             extent,
         };
         for (cost, extent) in queue {
-            let small = batch.extent < self.budget / 16;
             batch = batch.with(cost, extent);
             let fits = batch.extent <= self.budget && batch.items <= self.max_items;
-            let fair = share.holds(&batch, if small { 1.0 } else { 0.5 });
+            let fair = share.holds(&batch);
             if !(fits && fair) {
                 return batch.items - 1;
             }
@@ -119,26 +117,25 @@ impl Batch {
     }
 }
 
-/// A slot's even share of what is left.
+/// Half of a slot's even share of what is left.
 struct Share {
     items: f64,
     cost: f64,
 }
 
 impl Share {
-    /// The sum of costs drifts as it is counted down. The longest item bounds it from both sides, so that rounding can
-    /// not make batches of the last items too large.
-    fn of(remaining: &Remaining, longest: f64, slots: usize) -> Self {
-        let (items, slots) = (remaining.items as f64, slots.max(1) as f64);
-        let most = longest * items;
+    /// The sum of costs drifts as it is counted down. Too large, it leaves the number of items to bound the batch; too
+    /// small, it must not become negative, as then items of cost 0 would run one by one.
+    fn of(remaining: &Remaining, slots: usize) -> Self {
+        let parts = 2.0 * slots.max(1) as f64;
         Self {
-            items: items / slots,
-            cost: remaining.cost.max(longest).min(most) / slots,
+            items: remaining.items as f64 / parts,
+            cost: remaining.cost.max(0.0) / parts,
         }
     }
 
-    fn holds(&self, batch: &Batch, part: f64) -> bool {
-        batch.cost <= self.cost * part && batch.items as f64 <= self.items * part
+    fn holds(&self, batch: &Batch) -> bool {
+        batch.cost <= self.cost && batch.items as f64 <= self.items
     }
 }
 
@@ -201,42 +198,29 @@ mod tests {
     }
 
     #[test]
-    fn small_batches_grow_to_an_even_share_and_leave_the_others_theirs() {
+    fn small_items_are_shared_out_as_large_ones_are() {
         for cost in [0.0, 1.0] {
+            let sizes = batches(TOKENS, &[(cost, 1); 16], 2);
+            assert_eq!(sizes, [4, 3, 2, 1, 1, 1, 1, 1, 1, 1], "{cost}");
             assert_eq!(
-                batches(TOKENS, &[(cost, 1); 16], 2),
+                batches(TOKENS, &[(cost, 1); 16], 1),
                 [8, 4, 2, 1, 1],
                 "{cost}"
             );
-            assert_eq!(batches(TOKENS, &[(cost, 1); 2], 2), [1, 1], "{cost}");
-            assert_eq!(batches(TOKENS, &[(cost, 1); 16], 1), [16], "{cost}");
         }
     }
 
     #[test]
     fn zeros_behind_a_cost_are_shared_out_by_count() {
         let queue = [vec![(5.0, 1), (3.0, 1)], vec![(0.0, 1); 14]].concat();
-        assert_eq!(batches(TOKENS, &queue, 2)[..3], [1, 1, 7]);
+        assert_eq!(batches(TOKENS, &queue, 2)[..3], [1, 1, 3]);
     }
 
     #[test]
-    fn rounding_in_the_sum_cannot_make_the_last_batches_large() {
-        let mut remaining = Remaining::all(&[1e18, 1.0, 1.0, 1.0, 1.0]);
-        remaining.remove(1e18);
-        remaining.add(0.0);
-        remaining.remove(0.0);
-        let drifted = Remaining {
-            cost: 1e6,
-            ..remaining
-        };
-        let negative = Remaining {
-            cost: -1e6,
-            ..remaining
-        };
-        for remaining in [remaining, drifted, negative] {
-            let size = TOKENS.next_batch([(1.0, 200); 4], &remaining, 2);
-            assert_eq!(size, 1, "{remaining:?}");
-        }
+    fn rounding_in_the_sum_leaves_the_number_of_items_to_decide() {
+        let left = |cost| Remaining { items: 8, cost };
+        assert_eq!(TOKENS.next_batch([(1.0, 200); 8], &left(1e6), 2), 2);
+        assert_eq!(TOKENS.next_batch([(0.0, 200); 8], &left(-1e-6), 2), 2);
     }
 
     #[test]

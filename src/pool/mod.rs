@@ -89,20 +89,20 @@ impl Pool {
         self.queue.sweep();
     }
 
-    /// Waits until no worker is inside a tool, or the time ran out: `false`. No worker begins anything after that.
-    #[must_use]
-    pub fn quiesce(&self, timeout: Duration) -> bool {
-        self.queue.close();
-        self.queue.quiet(timeout)
+    /// For the end of the process: has the workers stay where they are from now on, and waits until none is inside a
+    /// tool or the time runs out. Nothing is unloaded, also by a later [`Pool::close`].
+    pub fn rest(&self, timeout: Duration) {
+        self.queue.rest(timeout);
     }
 
     /// Cancels all jobs, lets the batches under way end, unloads the tools and ends the threads. May be called again.
     pub fn close(&self) {
-        self.queue.close();
-        let workers = std::mem::take(&mut *self.workers.lock());
-        for worker in workers {
-            // A worker catches the panics of tools; one that died all the same has been reported by its queue.
-            let _ = worker.join();
+        if self.queue.close() {
+            let workers = std::mem::take(&mut *self.workers.lock());
+            for worker in workers {
+                // A worker catches the panics of tools; one that died all the same has been reported by its queue.
+                let _ = worker.join();
+            }
         }
     }
 }

@@ -33,7 +33,16 @@ struct State {
     busy: usize,
     /// Counts calls of `sweep`.
     sweeps: u64,
-    closed: bool,
+    phase: Phase,
+}
+
+/// Whether there is work to be had.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Open,
+    /// The process ends: workers stay where they are, for nothing must be unloaded any more.
+    Resting,
+    Closed,
 }
 
 /// What a worker is to do next.
@@ -71,7 +80,7 @@ impl Queue {
                 lost: None,
                 busy: 0,
                 sweeps: 0,
-                closed: false,
+                phase: Phase::Open,
             }),
             work: Condvar::new(),
             quiet: Condvar::new(),
@@ -115,15 +124,24 @@ impl Queue {
         self.wait_quiet(timeout, |state| state.jobs.is_empty())
     }
 
-    /// Waits until no worker is inside a tool: `false` if the time ran out before.
-    pub fn quiet(&self, timeout: Duration) -> bool {
-        self.wait_quiet(Some(timeout), |state| state.busy == 0)
+    /// Gives out no more work for good, and waits until no worker is inside a tool or the time runs out.
+    pub fn rest(&self, timeout: Duration) {
+        let mut state = self.state.lock();
+        if state.phase != Phase::Open {
+            return;
+        }
+        state.phase = Phase::Resting;
+        drop(state);
+        self.wait_quiet(Some(timeout), |state| state.busy == 0);
     }
 
-    /// Takes no more work and cancels what is there.
-    pub fn close(&self) {
+    /// Takes no more work and cancels what is there. Whether the workers will end: they do not once they rest.
+    pub fn close(&self) -> bool {
         let mut state = self.state.lock();
-        state.closed = true;
+        let ending = state.phase != Phase::Resting;
+        if ending {
+            state.phase = Phase::Closed;
+        }
         let closed = Error::new(
             Status::Closed,
             "the pool was closed before this item was done",
@@ -136,6 +154,7 @@ impl Queue {
         }
         self.work.notify_all();
         self.let_go(state);
+        ending
     }
 
     /// Has every worker look for states that nobody can ask for again.
@@ -231,7 +250,7 @@ impl Queue {
 
 impl State {
     fn check_open(&self) -> Result<()> {
-        if self.closed {
+        if self.phase != Phase::Open {
             return Err(Error::new(Status::Closed, "the pool is closed"));
         }
         match &self.lost {
@@ -243,8 +262,10 @@ impl State {
     }
 
     fn task(&mut self, asking: &Asking) -> Option<Task> {
-        if self.closed {
-            return Some(Task::Stop);
+        match self.phase {
+            Phase::Open => {}
+            Phase::Resting => return None,
+            Phase::Closed => return Some(Task::Stop),
         }
         if asking.sweeps < self.sweeps {
             return Some(Task::Sweep(self.sweeps));
