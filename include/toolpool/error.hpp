@@ -61,7 +61,8 @@ T *make(Function function, Arguments... arguments) {
 /// A configuration string for C, which would not see what follows a NUL.
 inline const char *c_str(const std::string &text) {
     if (text.find('\0') != std::string::npos)
-        throw Error(TOOLPOOL_ERR_ARGUMENT, "'" + text + "' has a NUL character in it");
+        throw Error(TOOLPOOL_ERR_ARGUMENT,
+                    "after '" + std::string(text.c_str()) + "' comes a NUL character");
     return text.c_str();
 }
 

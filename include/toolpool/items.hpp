@@ -117,7 +117,8 @@ class Items : public detail::Handle<toolpool_items_t, toolpool_items_free> {
     }
 
     /// Adds one more string to each item, copied. Throws Error unless there are size() of them.
-    template <class Range, class = detail::IfStrings<Range>>
+    template <class Range = std::initializer_list<std::string_view>,
+              class = detail::IfStrings<Range>>
     void add_field(const std::string &name, const Range &strings) {
         const auto packed = std::make_shared<const detail::Packed>(strings);
         add_field(name, packed->data.data(), packed->offsets.data(), packed->size(), packed);

@@ -189,7 +189,7 @@ void items_have_fields_and_costs() {
             }
         });
     toolpool::Items items{"a", "b", "a"};
-    items.add_field("msa", Strings{"1", "2", "3"});
+    items.add_field("msa", {"1", "2", "3"});
     const auto owner = std::make_shared<const std::string>("xyz");
     const std::int64_t offsets[] = {0, 1, 2, 3};
     items.add_field("template", owner->data(), offsets, 3, owner);
