@@ -42,7 +42,7 @@ bench: build ## the benchmarks: the core's parts, then the peers
 	@scripts/bench
 
 header: ## write include/toolpool.h anew from src/ffi
-	TOOLPOOL_WRITE_HEADER=1 cargo test --release --package toolpool --test header
+	TOOLPOOL_WRITE_HEADER=1 cargo test --release --workspace --test header
 
 format: ## format Rust, C, C++ and Python in place
 	@scripts/format
