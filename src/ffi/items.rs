@@ -1,6 +1,7 @@
 use std::ffi::{c_char, c_void};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use toolpool_abi::{TOOLPOOL_OK, toolpool_error_t, toolpool_status_t};
 
 use super::{Handle, array, check_out, export, give, null, quietly, text};
@@ -32,9 +33,7 @@ const FIRST: &str = "input";
 pub(super) unsafe fn current(items: *const toolpool_items_t) -> Result<Arc<Items>> {
     // SAFETY: as required of the caller.
     let items = unsafe { toolpool_items_t::get(items) }?;
-    Ok(Arc::clone(
-        &items.lock().unwrap_or_else(PoisonError::into_inner),
-    ))
+    Ok(Arc::clone(&items.lock()))
 }
 
 /// # Safety
@@ -45,7 +44,7 @@ unsafe fn change(
 ) -> Result<toolpool_status_t> {
     // SAFETY: as required of the caller.
     let items = unsafe { toolpool_items_t::get(items) }?;
-    let mut items = items.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut items = items.lock();
     change(Arc::make_mut(&mut items))?;
     Ok(TOOLPOOL_OK)
 }
@@ -86,7 +85,7 @@ pub unsafe extern "C" fn toolpool_items_from_strings(
                 };
                 items.push(item);
             }
-            let field = Field::copied(FIRST, items.into_iter());
+            let field = Field::copied(FIRST, items.into_iter())?;
             give(out, || new_items(field))
         })
     }

@@ -88,15 +88,28 @@ unsafe impl Sync for Field {}
 
 impl Field {
     /// A copy of `items`.
-    pub fn copied<'a>(name: &str, items: impl ExactSizeIterator<Item = &'a [u8]> + Clone) -> Self {
-        let mut data = Vec::with_capacity(items.clone().map(<[u8]>::len).sum());
-        let mut offsets = Vec::with_capacity(items.len() + 1);
+    pub fn copied<'a>(
+        name: &str,
+        items: impl ExactSizeIterator<Item = &'a [u8]> + Clone,
+    ) -> Result<Self> {
+        let bytes = items
+            .clone()
+            .fold(0_usize, |sum, item| sum.saturating_add(item.len()));
+        let (mut data, mut offsets) = (Vec::new(), Vec::new());
+        data.try_reserve_exact(bytes)
+            .and_then(|()| offsets.try_reserve_exact(items.len() + 1))
+            .map_err(|_| {
+                Error::new(
+                    Status::OutOfMemory,
+                    format_args!("no memory for a copy of items of {bytes} bytes"),
+                )
+            })?;
         offsets.push(0);
         for item in items {
             data.extend_from_slice(item);
             offsets.push(data.len() as i64);
         }
-        Self {
+        Ok(Self {
             name: name.to_owned(),
             len: offsets.len() - 1,
             data: data.as_ptr(),
@@ -105,7 +118,7 @@ impl Field {
                 _data: data,
                 _offsets: offsets,
             },
-        }
+        })
     }
 
     /// The caller's own memory, read where it lies. Without `release`, the caller keeps it until the run returns.
@@ -323,10 +336,8 @@ mod tests {
 
     #[test]
     fn copied_items_are_what_was_given() {
-        let items = Items::new(Field::copied(
-            "input",
-            [&b"MKT"[..], b"", b"GAV"].into_iter(),
-        ));
+        let items =
+            Items::new(Field::copied("input", [&b"MKT"[..], b"", b"GAV"].into_iter()).unwrap());
         assert_eq!(items.len(), 3);
         assert_eq!(
             [items.first(0), items.first(1), items.first(2)],
@@ -377,7 +388,8 @@ mod tests {
 
     #[test]
     fn fields_of_other_lengths_or_of_the_same_name_are_refused() {
-        let field = |name: &str, n: usize| Field::copied(name, vec![&b"x"[..]; n].into_iter());
+        let field =
+            |name: &str, n: usize| Field::copied(name, vec![&b"x"[..]; n].into_iter()).unwrap();
         let mut items = Items::new(field("input", 2));
         assert!(
             items

@@ -87,11 +87,17 @@ impl ForeignTool {
     ) -> Result<Self> {
         // SAFETY: as required of the caller.
         let callbacks = unsafe { read_sized(callbacks, name)? };
-        if callbacks.run.is_none() && (callbacks.start.is_none() || callbacks.collect.is_none()) {
-            return Err(Error::new(
+        let refused = |why: &str| {
+            Error::new(
                 Status::Argument,
-                format_args!("the tool '{name}' has neither `run` nor `start` with `collect`"),
-            ));
+                format_args!("the tool '{name}' has {why}"),
+            )
+        };
+        match (callbacks.run, callbacks.start, callbacks.collect) {
+            (None, None, None) => return Err(refused("neither `run` nor `start` with `collect`")),
+            (_, Some(_), None) => return Err(refused("`start` without `collect`")),
+            (_, None, Some(_)) => return Err(refused("`collect` without `start`")),
+            _ => {}
         }
         let identity = if callbacks.identity.is_null() {
             static NEXT: AtomicU64 = AtomicU64::new(0);
