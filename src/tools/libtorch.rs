@@ -4,10 +4,11 @@
 //! for, and aborts the process when two copies of it meet. So the core is not linked to it; a copy is checked by the
 //! version that is written beside it before it is loaded, and never unloaded.
 
+mod search;
+
 use std::env;
 use std::error::Error as _;
 use std::ffi::{CStr, c_void};
-use std::fs;
 use std::mem::ManuallyDrop;
 use std::path::{Path, PathBuf};
 
@@ -16,9 +17,7 @@ use once_cell::sync::OnceCell;
 
 use crate::device;
 use crate::error::{self, Error, Status};
-
-/// Major and minor version of the libtorch that the backend is built for.
-const VERSION: (u64, u64) = (2, 11);
+use search::{Candidate, Environment, VERSION, directory_from, file_name, library_directory};
 
 /// Loads libtorch into this process, if it is not there yet.
 ///
@@ -72,86 +71,6 @@ fn backend_in(wished: Option<PathBuf>, own: Option<PathBuf>) -> error::Result<Pa
     )))
 }
 
-/// A directory that may hold a libtorch, and what named it.
-#[derive(Debug, Clone, PartialEq)]
-struct Candidate {
-    origin: String,
-    path: PathBuf,
-}
-
-/// What says where libtorch may be.
-#[derive(Debug, Default)]
-struct Environment {
-    toolpool_libtorch: Option<PathBuf>,
-    libtorch: Option<PathBuf>,
-    built_with: Option<PathBuf>,
-    /// Name and value of the variables that name a Python environment.
-    python: Vec<(&'static str, PathBuf)>,
-}
-
-impl Environment {
-    fn read() -> Self {
-        let python = ["VIRTUAL_ENV", "CONDA_PREFIX"];
-        Self {
-            toolpool_libtorch: directory_from("TOOLPOOL_LIBTORCH"),
-            libtorch: directory_from("LIBTORCH"),
-            built_with: option_env!("TOOLPOOL_BUILD_LIBTORCH").map(PathBuf::from),
-            python: python
-                .into_iter()
-                .filter_map(|name| Some((name, directory_from(name)?)))
-                .collect(),
-        }
-    }
-
-    fn candidates(&self) -> Vec<Candidate> {
-        let named = |origin: &str, path: &Option<PathBuf>| {
-            path.clone().map(|path| Candidate {
-                origin: origin.to_owned(),
-                path,
-            })
-        };
-        if let Some(only) = named("TOOLPOOL_LIBTORCH", &self.toolpool_libtorch) {
-            return vec![only];
-        }
-        let libtorch = named("LIBTORCH", &self.libtorch);
-        let built_with = named("the one toolpool was built with", &self.built_with);
-        let python = self.python.iter().flat_map(|(name, root)| {
-            python_packages(root)
-                .into_iter()
-                .map(move |path| Candidate {
-                    origin: format!("the Python package in {name}"),
-                    path,
-                })
-        });
-        libtorch
-            .into_iter()
-            .chain(built_with)
-            .chain(python)
-            .collect()
-    }
-}
-
-/// The path in an environment variable; an empty one counts as not set.
-fn directory_from(name: &str) -> Option<PathBuf> {
-    env::var_os(name)
-        .filter(|value| !value.is_empty())
-        .map(PathBuf::from)
-}
-
-/// Where the torch package of a Python environment would be: one place for each of its Python versions.
-fn python_packages(root: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(root.join("lib"))
-        .into_iter()
-        .flatten()
-        .flatten();
-    let mut packages: Vec<PathBuf> = entries
-        .filter(|entry| entry.file_name().to_string_lossy().starts_with("python3"))
-        .map(|entry| entry.path().join("site-packages/torch"))
-        .collect();
-    packages.sort();
-    packages
-}
-
 /// Loads the first candidate that is not refused.
 fn load_first(candidates: &[Candidate]) -> error::Result<()> {
     let mut refusals = Vec::new();
@@ -179,46 +98,6 @@ fn load_first(candidates: &[Candidate]) -> error::Result<()> {
          torch=={major}.{minor}.0) and name the package's directory in TOOLPOOL_LIBTORCH, or import torch first",
         refusals.join("; ")
     )))
-}
-
-/// The directory of the libraries of a libtorch of the right version, given it or the one above it.
-fn library_directory(path: &Path) -> Result<PathBuf, String> {
-    let library = file_name("torch_cpu");
-    let places = [path.join("lib"), path.to_owned()];
-    let Some(directory) = places
-        .into_iter()
-        .find(|place| place.join(&library).is_file())
-    else {
-        return Err(format!("there is no {library} in it or in its lib"));
-    };
-    // Made absolute: the loader looks elsewhere for a path without a slash.
-    let directory = directory
-        .canonicalize()
-        .map_err(|error| error.to_string())?;
-    match directory.parent().and_then(written_version) {
-        Some(version) if !is_of_version(&version) => Err(format!("its version is {version}")),
-        _ => Ok(directory),
-    }
-}
-
-/// The version that is written in a Python package's `version.py`, or a libtorch archive's `build-version`.
-fn written_version(root: &Path) -> Option<String> {
-    if let Ok(archive) = fs::read_to_string(root.join("build-version")) {
-        return Some(archive.trim().to_owned());
-    }
-    let package = fs::read_to_string(root.join("version.py")).ok()?;
-    let assigned = package.lines().find_map(|line| {
-        let (name, value) = line.split_once('=')?;
-        (name.trim() == "__version__").then(|| value.trim())
-    })?;
-    Some(assigned.trim_matches(['\'', '"']).to_owned())
-}
-
-/// Whether a version such as `2.11.0+cu130` is one that the backend works with.
-fn is_of_version(version: &str) -> bool {
-    let mut numbers = version.split('.').map(str::parse::<u64>);
-    let mut next = || numbers.next().and_then(Result::ok);
-    (next(), next()) == (Some(VERSION.0), Some(VERSION.1))
 }
 
 /// Why a libtorch was not taken, and whether it is now part of the process: then no other may be.
@@ -343,15 +222,6 @@ fn file_of(address: *const c_void) -> Option<PathBuf> {
     Some(PathBuf::from(name.to_string_lossy().into_owned()))
 }
 
-/// The file name of a shared library on this system: `libNAME.so`.
-fn file_name(name: &str) -> String {
-    format!(
-        "{}{name}{}",
-        env::consts::DLL_PREFIX,
-        env::consts::DLL_SUFFIX
-    )
-}
-
 fn failure(message: &str) -> Error {
     Error::new(Status::Backend, message)
 }
@@ -359,33 +229,9 @@ fn failure(message: &str) -> Error {
 #[cfg(test)]
 mod tests {
     use std::io::Write;
-    use std::process;
 
+    use super::search::tests::Scratch;
     use super::*;
-
-    /// A directory that is removed at the end of the test.
-    struct Scratch(PathBuf);
-
-    impl Scratch {
-        fn new(test: &str) -> Self {
-            let path = env::temp_dir().join(format!("toolpool-{test}-{}", process::id()));
-            fs::create_dir_all(&path).unwrap();
-            Self(path)
-        }
-
-        fn write(&self, file: &str, text: &str) -> &Self {
-            let path = self.0.join(file);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, text).unwrap();
-            self
-        }
-    }
-
-    impl Drop for Scratch {
-        fn drop(&mut self) {
-            let _ = fs::remove_dir_all(&self.0);
-        }
-    }
 
     fn refusal(environment: &Environment) -> String {
         let error = load_first(&environment.candidates()).unwrap_err();
@@ -398,40 +244,6 @@ mod tests {
             toolpool_libtorch: Some(path.to_owned()),
             ..Environment::default()
         }
-    }
-
-    #[test]
-    fn places_come_in_order_and_the_wished_one_alone() {
-        let python = Scratch::new("places");
-        python
-            .write("lib/python3.12/x", "")
-            .write("lib/python3.9/x", "")
-            .write("lib/other/x", "");
-        let mut environment = Environment {
-            libtorch: Some("/a".into()),
-            built_with: Some("/b".into()),
-            python: vec![("VIRTUAL_ENV", python.0.clone())],
-            ..Environment::default()
-        };
-        let paths = |environment: &Environment| -> Vec<PathBuf> {
-            environment
-                .candidates()
-                .into_iter()
-                .map(|candidate| candidate.path)
-                .collect()
-        };
-        let package = |version: &str| python.0.join(format!("lib/{version}/site-packages/torch"));
-        assert_eq!(
-            paths(&environment),
-            [
-                "/a".into(),
-                "/b".into(),
-                package("python3.12"),
-                package("python3.9")
-            ]
-        );
-        environment.toolpool_libtorch = Some("/c".into());
-        assert_eq!(paths(&environment), [PathBuf::from("/c")]);
     }
 
     #[test]
@@ -471,33 +283,6 @@ mod tests {
     #[test]
     fn nowhere_to_look_is_said() {
         assert!(refusal(&Environment::default()).contains("no place to look in is named"));
-    }
-
-    #[test]
-    fn versions_are_read_from_packages_and_archives() {
-        let scratch = Scratch::new("versions");
-        assert_eq!(written_version(&scratch.0), None);
-        scratch.write("version.py", "from typing import Optional\n__all__ = ['x']\n__version__ = '2.11.0+cu130'\ndebug = False\n");
-        assert_eq!(written_version(&scratch.0).as_deref(), Some("2.11.0+cu130"));
-        scratch.write("build-version", "2.10.0+cpu\n");
-        assert_eq!(written_version(&scratch.0).as_deref(), Some("2.10.0+cpu"));
-    }
-
-    #[test]
-    fn a_version_fits_by_its_first_two_numbers() {
-        for (version, fits) in [
-            ("2.11.0+cu130", true),
-            ("2.11.1", true),
-            ("2.11", true),
-            ("2.1.1", false),
-            ("2.110.0", false),
-            ("2.10.0", false),
-            ("1.11.0", false),
-            ("", false),
-            ("main", false),
-        ] {
-            assert_eq!(is_of_version(version), fits, "{version:?}");
-        }
     }
 
     #[test]
