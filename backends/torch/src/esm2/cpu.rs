@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tch::{Device, Kind, Tensor};
 
 /// Rows of a batch that one task takes through the linear layers.
-const CHUNK: usize = 256;
+const CHUNK: usize = 512;
 
 /// Weights of a model for the CPU, shared by all its workers.
 pub struct Weights {
