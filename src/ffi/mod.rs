@@ -136,12 +136,12 @@ unsafe fn text_or_null<'a>(text: *const c_char, what: &str) -> Result<Option<&'a
 /// # Safety
 /// As for [`text`].
 unsafe fn message(message: *const c_char) -> Option<String> {
+    if message.is_null() {
+        return None;
+    }
     // SAFETY: as required of the caller.
-    (!message.is_null()).then(|| {
-        unsafe { CStr::from_ptr(message) }
-            .to_string_lossy()
-            .into_owned()
-    })
+    let message = unsafe { CStr::from_ptr(message) };
+    Some(message.to_string_lossy().into_owned())
 }
 
 /// The elements of an array; none at all where it is empty, whatever the pointer.
