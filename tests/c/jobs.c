@@ -1,5 +1,5 @@
-/* Jobs: waiting, progress, results as they finish, pausing, cancelling, many at once. No check depends on time: gates
- * hold the worker where a test wants it. */
+/* Jobs: waiting, progress, results as they finish, pausing, cancelling, many at once. No check
+ * depends on time: gates hold the worker where a test wants it. */
 #include <semaphore.h>
 
 #include "check.h"
@@ -79,7 +79,8 @@ static void a_job_can_be_watched_and_waited_for(void) {
 
     pass(&gate, 2);
     wait_for(&gate.come);
-    wait_for(&gate.come); /* the third batch is at the gate: two have ended, with "22" and its twin */
+    wait_for(
+        &gate.come); /* the third batch is at the gate: two have ended, with "22" and its twin */
     progress = progress_of(job);
     CHECK(progress.done == 3 && progress.running == 1 && progress.unread_bytes == 5);
 
@@ -164,7 +165,8 @@ static void next_hands_duplicates_out_together_and_results_has_the_rest_in_order
     toolpool_close(pool);
 }
 
-/* A second tool shows that the worker has come back from the job and found it paused: it takes other work. */
+/* A second tool shows that the worker has come back from the job and found it paused: it takes
+ * other work. */
 static void run_another(toolpool_t *pool, toolpool_tool_t *echo) {
     toolpool_items_t *items = numbered(1);
     toolpool_results_t *results = NULL;
