@@ -218,14 +218,11 @@ struct LogTarget {
 /// Sends the log lines of all pools of the process to `log`, those of `level` and below; nullptr:
 /// nowhere, as at the start. What `log` throws is dropped.
 inline void set_log(Log log, std::int32_t level = TOOLPOOL_LOG_INFO) {
-    const bool on = static_cast<bool>(log);
+    auto shared = log ? std::make_shared<const Log>(std::move(log)) : nullptr;
+    detail::call(toolpool_set_log, shared ? detail::LogTarget::receive : nullptr, nullptr, level);
     detail::LogTarget &target = detail::LogTarget::get();
-    {
-        auto replaced = std::make_shared<const Log>(std::move(log));
-        const std::lock_guard lock(target.mutex);
-        target.log.swap(replaced);
-    }
-    detail::call(toolpool_set_log, on ? detail::LogTarget::receive : nullptr, nullptr, level);
+    const std::lock_guard lock(target.mutex);
+    target.log.swap(shared);
 }
 
 /// The version of the loaded library, as "0.1.0".

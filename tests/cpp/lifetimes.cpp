@@ -104,7 +104,7 @@ void borrowed_memory_is_kept_until_nothing_reads_it() {
         });
     auto owner = std::make_shared<const std::string>("MKTGAV");
     const std::weak_ptr<const std::string> watch = owner;
-    const std::int64_t offsets[] = {0, 3, 6};
+    static constexpr std::int64_t offsets[] = {0, 3, 6};
     auto job = [&] {
         const Items items = Items::borrow(owner->data(), offsets, 2, owner);
         owner.reset();
@@ -125,7 +125,7 @@ void borrowed_memory_is_kept_until_nothing_reads_it() {
 
 void memory_that_is_never_used_is_let_go() {
     auto owner = std::make_shared<const std::string>("MKTGAV");
-    const std::int64_t offsets[] = {0, 3, 6}, falling[] = {0, 3, 2};
+    static constexpr std::int64_t offsets[] = {0, 3, 6}, falling[] = {0, 3, 2};
     {
         Items items = Items::borrow(owner->data(), offsets, 2, owner);
         items.add_field("msa", owner->data(), offsets, 2, owner);
@@ -141,6 +141,40 @@ void memory_that_is_never_used_is_let_go() {
         CHECK(owner.use_count() == 3);
     }
     CHECK(owner.use_count() == 1);
+}
+
+void results_can_be_the_items_of_another_job() {
+    struct Kept {
+        toolpool::Results results;
+        std::int64_t offsets[2];
+    };
+    toolpool::Pool pool{"cpu*2"};
+    const toolpool::Tool tool{"echo"};
+    auto results = pool.run(tool, {"GAV"});
+    for (int i = 0; i < 100; ++i) {
+        const auto kept = std::make_shared<const Kept>(Kept{std::move(results), {0, 3}});
+        const auto text = kept->results[0]["output"].text();
+        results = pool.run(tool, Items::borrow(text.data(), kept->offsets, 1, kept));
+    }
+    CHECK(results[0]["output"].text() == "GAV");
+}
+
+void lambdas_may_own_handles() {
+    toolpool::Pool pool{"cpu*2"};
+    const toolpool::Tool tool{"echo"};
+    for (int i = 0; i < 100; ++i) {
+        const auto inner = std::make_shared<const toolpool::Tool>(
+            toolpool::Tool::from("inner", [](toolpool::Batch, toolpool::Outputs) {}));
+        const auto results = std::make_shared<const toolpool::Results>(pool.run(tool, {"GAV"}));
+        const auto owner = toolpool::Tool::from(
+            "owner", [inner, results](toolpool::Batch batch, toolpool::Outputs outputs) {
+                echo(batch, outputs, 0);
+            });
+        (void)pool.submit(
+            owner, {"x"}); // ends at once, cancelled or not: the worker may be the last owner
+    }
+    pool.drain();
+    CHECK(!pool.run(tool, {"GAV"}).partial());
 }
 
 void packed_data_is_taken_over_however_short() {
@@ -160,7 +194,7 @@ void packed_data_is_taken_over_however_short() {
 void lent_memory_is_for_run_alone() {
     toolpool::Pool pool{"cpu*1"};
     const toolpool::Tool tool{"echo"};
-    const std::int64_t offsets[] = {0, 3};
+    static constexpr std::int64_t offsets[] = {0, 3};
     const Items items = Items::borrow("GAV", offsets, 1, nullptr);
     CHECK(!pool.run(tool, items).partial());
     CHECK(error_of([&] { (void)pool.submit(tool, items); }).status() == TOOLPOOL_ERR_ARGUMENT);
@@ -175,6 +209,8 @@ int main() {
     what_was_moved_from_throws();
     borrowed_memory_is_kept_until_nothing_reads_it();
     memory_that_is_never_used_is_let_go();
+    results_can_be_the_items_of_another_job();
+    lambdas_may_own_handles();
     packed_data_is_taken_over_however_short();
     lent_memory_is_for_run_alone();
     return failures != 0;

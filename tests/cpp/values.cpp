@@ -191,7 +191,7 @@ void items_have_fields_and_costs() {
     toolpool::Items items{"a", "b", "a"};
     items.add_field("msa", {"1", "2", "3"});
     const auto owner = std::make_shared<const std::string>("xyz");
-    const std::int64_t offsets[] = {0, 1, 2, 3};
+    static constexpr std::int64_t offsets[] = {0, 1, 2, 3};
     items.add_field("template", owner->data(), offsets, 3, owner);
     items.set_costs({1, 0, 2});
     CHECK(items.size() == 3);
