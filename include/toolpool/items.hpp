@@ -40,6 +40,13 @@ struct Packed {
     std::vector<std::int64_t> offsets{0};
 
     template <class Range> explicit Packed(const Range &range) {
+        std::size_t bytes = 0, count = 0;
+        for (auto &&item : range) {
+            bytes += std::string_view(item).size();
+            ++count;
+        }
+        data.reserve(bytes);
+        offsets.reserve(count + 1);
         for (auto &&item : range) {
             data.append(std::string_view(item));
             offsets.push_back(static_cast<std::int64_t>(data.size()));

@@ -144,7 +144,7 @@ class Results : public detail::Handle<toolpool_results_t, toolpool_results_free>
             return {};
         toolpool_tensor_t tensor = TOOLPOOL_TENSOR_INIT;
         const char *output = detail::c_str(name);
-        detail::call(toolpool_results_stack, get(), output, nullptr, 0, &tensor);
+        detail::call(toolpool_results_stack, get(), output, nullptr, std::size_t{0}, &tensor);
         detail::check_dtype<T>(tensor.dtype);
         std::vector<T> rows(tensor.bytes / sizeof(T));
         detail::call(toolpool_results_stack, get(), output, rows.data(), tensor.bytes, &tensor);
