@@ -229,7 +229,7 @@ struct HostExchange {
 }
 
 impl Exchange for HostExchange {
-    fn len(&self) -> usize {
+    fn items(&self) -> usize {
         // SAFETY: the batch is valid until its collect returns.
         unsafe { (self.host.batch_len)(self.batch) }
     }

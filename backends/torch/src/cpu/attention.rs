@@ -6,6 +6,10 @@
 //! (Milakov and Gimelshein 2018, "Online normalizer calculation for softmax"). Exponentials are taken to base 2, the
 //! factor log₂e being part of the scale of the queries.
 
+// Register tiles read better in index notation.
+#![allow(clippy::needless_range_loop)]
+
+use super::rotary::RotaryTable;
 use super::simd::{self, Simd};
 
 /// Queries in a register tile: with 2 vectors of keys each, 12 accumulators of AVX2's 16 registers.
@@ -14,36 +18,6 @@ const ROWS: usize = 6;
 const BLOCK: usize = 512;
 /// Numbers that the kernels may read beyond the last row of `qkv` and beyond `bias`.
 pub const SLACK: usize = 16;
-
-/// cos and sin of position·frequency, rows of `stride` numbers (the frequencies, padded), one row a position.
-pub struct RotaryTable {
-    cos: Vec<f32>,
-    sin: Vec<f32>,
-    frequencies: Vec<f32>,
-    stride: usize,
-}
-
-impl RotaryTable {
-    /// An empty table; [`RotaryTable::reach`] fills it.
-    pub fn new(frequencies: Vec<f32>) -> Self {
-        let stride = frequencies.len().next_multiple_of(SLACK);
-        RotaryTable {
-            cos: Vec::new(),
-            sin: Vec::new(),
-            frequencies,
-            stride,
-        }
-    }
-
-    /// Makes the table cover positions below `positions`.
-    pub fn reach(&mut self, positions: usize) {
-        for position in self.cos.len() / self.stride..positions {
-            let angle = |i: usize| self.frequencies.get(i).map_or(0.0, |f| position as f32 * f);
-            self.cos.extend((0..self.stride).map(|i| angle(i).cos()));
-            self.sin.extend((0..self.stride).map(|i| angle(i).sin()));
-        }
-    }
-}
 
 /// One head of one sequence, as it lies in the packed rows of a batch.
 ///
@@ -65,7 +39,7 @@ pub struct Head<'a> {
 /// Memory of one thread for [`attend`], reused from call to call.
 #[derive(Default)]
 pub struct Scratch {
-    /// Keys after the rotary embedding, row by row.
+    /// Keys or queries after the rotary embedding, row by row.
     rotated: Vec<f32>,
     /// Keys in panels: for each 2·LANES keys, `width` rows of 2·LANES numbers.
     keys: Vec<f32>,
@@ -178,10 +152,15 @@ fn reserve(buffer: &mut Vec<f32>, len: usize) {
     }
 }
 
-/// Writes rotate(row + bias)·scale to `to`: first halves at 0, second halves at `half` rounded up to whole vectors.
+/// Numbers between two rotated rows: their width, and room for the last vector of each half.
+fn rotated_stride<S: Simd>(width: usize) -> usize {
+    width.next_multiple_of(S::LANES) + S::LANES
+}
+
+/// Writes rotate(row + bias)·scale to `to`, whole vectors, so that up to LANES numbers behind it are overwritten.
 #[inline(always)]
 unsafe fn rotate<S: Simd>(head: &Head, part: usize, token: usize, scale: f32, to: *mut f32) {
-    // SAFETY: reads stay within the row and SLACK, writes within two halves of whole vectors.
+    // SAFETY: reads stay within the row and SLACK, writes within the stride of a rotated row.
     unsafe {
         let half = head.width / 2;
         let column = part * head.d + head.column;
@@ -189,17 +168,21 @@ unsafe fn rotate<S: Simd>(head: &Head, part: usize, token: usize, scale: f32, to
         let bias = head.bias.as_ptr().add(column);
         let cos = head.rotary.cos.as_ptr().add(token * head.rotary.stride);
         let sin = head.rotary.sin.as_ptr().add(token * head.rotary.stride);
-        let second = half.next_multiple_of(S::LANES);
         let scale = S::splat(scale);
+        let scaled = |c: usize| S::mul(scale, S::add(S::load(row.add(c)), S::load(bias.add(c))));
         for c in (0..half).step_by(S::LANES) {
-            let a = S::mul(scale, S::add(S::load(row.add(c)), S::load(bias.add(c))));
-            let b = S::mul(
-                scale,
-                S::add(S::load(row.add(half + c)), S::load(bias.add(half + c))),
-            );
             let (cos, sin) = (S::load(cos.add(c)), S::load(sin.add(c)));
-            S::store(to.add(c), S::sub(S::mul(a, cos), S::mul(b, sin)));
-            S::store(to.add(second + c), S::fma(b, cos, S::mul(a, sin)));
+            S::store(
+                to.add(c),
+                S::sub(S::mul(scaled(c), cos), S::mul(scaled(half + c), sin)),
+            );
+        }
+        for c in (0..half).step_by(S::LANES) {
+            let (cos, sin) = (S::load(cos.add(c)), S::load(sin.add(c)));
+            S::store(
+                to.add(half + c),
+                S::fma(scaled(half + c), cos, S::mul(scaled(c), sin)),
+            );
         }
     }
 }
@@ -207,27 +190,34 @@ unsafe fn rotate<S: Simd>(head: &Head, part: usize, token: usize, scale: f32, to
 #[inline(always)]
 unsafe fn pack_keys<S: Simd>(head: &Head, scratch: &mut Scratch) {
     let panel = 2 * S::LANES;
-    let half = head.width / 2;
-    let second = half.next_multiple_of(S::LANES);
+    let stride = rotated_stride::<S>(head.width);
     let panels = head.tokens.div_ceil(panel);
-    reserve(&mut scratch.rotated, panel * 2 * second);
+    reserve(&mut scratch.rotated, panel * stride);
     reserve(&mut scratch.keys, panels * panel * head.width);
     for p in 0..panels {
         let here = panel.min(head.tokens - p * panel);
+        scratch.rotated[here * stride..panel * stride].fill(0.0);
         // SAFETY: the buffers were just made long enough; the rest is the caller's.
         unsafe {
             let rotated = scratch.rotated.as_mut_ptr();
             for j in 0..here {
-                rotate::<S>(head, 1, p * panel + j, 1.0, rotated.add(j * 2 * second));
+                rotate::<S>(head, 1, p * panel + j, 1.0, rotated.add(j * stride));
             }
             let keys = scratch.keys.as_mut_ptr().add(p * panel * head.width);
-            for c in 0..head.width {
-                let from = rotated.add(if c < half { c } else { second + c - half });
-                for j in 0..here {
-                    *keys.add(c * panel + j) = *from.add(j * 2 * second);
+            let whole = head.width - head.width % S::LANES;
+            for c in (0..whole).step_by(S::LANES) {
+                for j in [0, S::LANES] {
+                    S::transpose(
+                        rotated.add(j * stride + c),
+                        stride,
+                        keys.add(c * panel + j),
+                        panel,
+                    );
                 }
-                for j in here..panel {
-                    *keys.add(c * panel + j) = 0.0;
+            }
+            for c in whole..head.width {
+                for j in 0..panel {
+                    *keys.add(c * panel + j) = *rotated.add(j * stride + c);
                 }
             }
         }
@@ -254,10 +244,9 @@ unsafe fn pack_values<S: Simd>(head: &Head, scratch: &mut Scratch) {
 /// ROWS queries from `first` on, rotated, scaled and transposed; rows beyond the sequence repeat the last one.
 #[inline(always)]
 unsafe fn pack_queries<S: Simd>(head: &Head, scratch: &mut Scratch, first: usize) {
-    let half = head.width / 2;
-    let second = half.next_multiple_of(S::LANES);
+    let stride = rotated_stride::<S>(head.width);
     let scale = std::f32::consts::LOG2_E / (head.width as f32).sqrt();
-    reserve(&mut scratch.rotated, ROWS * 2 * second);
+    reserve(&mut scratch.rotated, ROWS * stride);
     reserve(&mut scratch.queries, ROWS * head.width);
     // SAFETY: the buffers were just made long enough; the rest is the caller's.
     unsafe {
@@ -269,11 +258,12 @@ unsafe fn pack_queries<S: Simd>(head: &Head, scratch: &mut Scratch, first: usize
                 0,
                 (first + i).min(head.tokens - 1),
                 scale,
-                rotated.add(i * 2 * second),
+                rotated.add(i * stride),
             );
-            for c in 0..head.width {
-                let from = if c < half { c } else { second + c - half };
-                *queries.add(c * ROWS + i) = *rotated.add(i * 2 * second + from);
+        }
+        for c in 0..head.width {
+            for i in 0..ROWS {
+                *queries.add(c * ROWS + i) = *rotated.add(i * stride + c);
             }
         }
     }
@@ -461,13 +451,31 @@ unsafe fn attend_rows<S: Simd>(head: &Head, scratch: &mut Scratch, first: usize)
                 );
             }
         }
-        let bias = &head.bias[2 * head.d + head.column..][..head.width];
         for i in 0..ROWS.min(head.tokens - first) {
-            let out = head.out.add((first + i) * head.d + head.column);
-            let inverse = 1.0 / totals[i];
-            for c in 0..head.width {
-                *out.add(c) = scratch.sums[i * padded + c] * inverse + bias[c];
-            }
+            write_row::<S>(
+                head,
+                first + i,
+                scratch.sums.as_ptr().add(i * padded),
+                1.0 / totals[i],
+            );
+        }
+    }
+}
+
+/// `out = sums·factor + bias` for one token; the weights sum to 1, so that the values' bias is added here.
+#[inline(always)]
+unsafe fn write_row<S: Simd>(head: &Head, token: usize, sums: *const f32, factor: f32) {
+    // SAFETY: vectors are written where they are whole; other heads' columns begin behind them.
+    unsafe {
+        let out = head.out.add(token * head.d + head.column);
+        let bias = head.bias.as_ptr().add(2 * head.d + head.column);
+        let whole = head.width - head.width % S::LANES;
+        for c in (0..whole).step_by(S::LANES) {
+            let sum = S::fma(S::load(sums.add(c)), S::splat(factor), S::load(bias.add(c)));
+            S::store(out.add(c), sum);
+        }
+        for c in whole..head.width {
+            *out.add(c) = *sums.add(c) * factor + *bias.add(c);
         }
     }
 }

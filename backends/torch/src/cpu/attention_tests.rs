@@ -1,6 +1,7 @@
 //! The attention kernel against attention written out in double precision.
 
-use super::attention::{Head, RotaryTable, SLACK, Scratch, attend, attend_portable, attention_map};
+use super::attention::{Head, SLACK, Scratch, attend, attend_portable, attention_map};
+use super::rotary::RotaryTable;
 
 const HEADS: usize = 2;
 
@@ -190,27 +191,5 @@ fn maps_are_the_softmax_weights() {
                 "{got}, not {expected}"
             );
         }
-    }
-}
-
-#[test]
-#[ignore = "a measurement"]
-fn rate() {
-    let mut scratch = Scratch::default();
-    for (width, tokens) in [(16, 100), (16, 250), (16, 500), (16, 1000), (24, 100), (24, 250), (24, 500), (24, 1000), (64, 250), (64, 1000)] {
-        let case = Case::new(width, tokens, 1.0);
-        let mut out = vec![0.0; tokens * HEADS * width];
-        let head = case.head(1, out.as_mut_ptr());
-        let n = 20_000_000 / (tokens * tokens * width) + 1;
-        let mut best = f64::MAX;
-        for _ in 0..60 {
-            let begin = std::time::Instant::now();
-            for _ in 0..n {
-                // SAFETY: rows, bias and slack are as long as the kernel asks for.
-                unsafe { attend(&head, &mut scratch) };
-            }
-            best = best.min(begin.elapsed().as_secs_f64() / n as f64);
-        }
-        println!("width {width} tokens {tokens}: {:.1} GFLOP/s", 4.0 * (tokens * tokens * width) as f64 / best / 1e9);
     }
 }

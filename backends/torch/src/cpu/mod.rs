@@ -4,6 +4,7 @@ pub mod attention;
 #[cfg(test)]
 mod attention_tests;
 pub mod matrix;
+pub mod rotary;
 pub mod rows;
 mod simd;
 pub mod team;

@@ -24,6 +24,19 @@ pub trait Simd {
     unsafe fn scale(p: Self::V, shifted: Self::V) -> Self::V;
     unsafe fn sum(v: Self::V) -> f32;
     unsafe fn largest(v: Self::V) -> f32;
+
+    /// Transposes LANES × LANES numbers: `to[c·to_stride + j] = from[j·from_stride + c]`.
+    #[inline(always)]
+    unsafe fn transpose(from: *const f32, from_stride: usize, to: *mut f32, to_stride: usize) {
+        // SAFETY: the caller vouches for both blocks.
+        unsafe {
+            for j in 0..Self::LANES {
+                for c in 0..Self::LANES {
+                    *to.add(c * to_stride + j) = *from.add(j * from_stride + c);
+                }
+            }
+        }
+    }
 }
 
 /// 1.5·2²³: added to a number below 2²², it leaves the nearest whole number in the low bits of the mantissa.
@@ -262,6 +275,36 @@ mod x86 {
                 let four = _mm_max_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps::<1>(v));
                 let two = _mm_max_ps(four, _mm_movehl_ps(four, four));
                 _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)))
+            }
+        }
+        #[inline(always)]
+        unsafe fn transpose(from: *const f32, from_stride: usize, to: *mut f32, to_stride: usize) {
+            // SAFETY: the trait's contract.
+            unsafe {
+                let row = |j: usize| _mm256_loadu_ps(from.add(j * from_stride));
+                // Pairs of rows interleaved, then fours, within each half of the vectors.
+                let pair = |j: usize| {
+                    let (a, b) = (row(j), row(j + 1));
+                    [_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b)]
+                };
+                let four = |j: usize| {
+                    let ([a, b], [c, d]) = (pair(j), pair(j + 2));
+                    [
+                        _mm256_shuffle_ps::<0x44>(a, c),
+                        _mm256_shuffle_ps::<0xee>(a, c),
+                        _mm256_shuffle_ps::<0x44>(b, d),
+                        _mm256_shuffle_ps::<0xee>(b, d),
+                    ]
+                };
+                let (upper, lower) = (four(0), four(4));
+                for c in 0..4 {
+                    let (u, l) = (upper[c], lower[c]);
+                    _mm256_storeu_ps(to.add(c * to_stride), _mm256_permute2f128_ps::<0x20>(u, l));
+                    _mm256_storeu_ps(
+                        to.add((c + 4) * to_stride),
+                        _mm256_permute2f128_ps::<0x31>(u, l),
+                    );
+                }
             }
         }
     }

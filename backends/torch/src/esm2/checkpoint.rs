@@ -75,17 +75,7 @@ impl Checkpoint {
     /// The tensor called `name` (see [`canonical`]), copied to the CPU in fp32.
     pub fn tensor(&self, name: &str) -> Result<Tensor> {
         let entry = self.entries.get(name).ok_or_else(|| self.missing(name))?;
-        let kind = match entry.dtype {
-            Dtype::F32 => Kind::Float,
-            Dtype::F16 => Kind::Half,
-            Dtype::BF16 => Kind::BFloat16,
-            Dtype::F64 => Kind::Double,
-            other => {
-                return Err(self.damaged(format!(
-                    "{name} is {other:?}; weights are F32, F16, BF16 or F64"
-                )));
-            }
-        };
+        let kind = self.kind(name, entry)?;
         let bytes = &self.shards[entry.shard][entry.begin..entry.end];
         let shape: Vec<i64> = entry.shape.iter().map(|&n| n as i64).collect();
         Ok(Tensor::f_from_data_size(bytes, &shape, kind)?.f_to_kind(Kind::Float)?)
@@ -107,6 +97,18 @@ impl Checkpoint {
         Ok((0..width / 2)
             .map(|i| (1.0 / self.config.rope_theta.powf(2.0 * i as f64 / width as f64)) as f32)
             .collect())
+    }
+
+    fn kind(&self, name: &str, entry: &Entry) -> Result<Kind> {
+        match entry.dtype {
+            Dtype::F32 => Ok(Kind::Float),
+            Dtype::F16 => Ok(Kind::Half),
+            Dtype::BF16 => Ok(Kind::BFloat16),
+            Dtype::F64 => Ok(Kind::Double),
+            other => Err(self.damaged(format!(
+                "tensor {name} is {other:?}; weights are F32, F16, BF16 or F64"
+            ))),
+        }
     }
 
     fn check_shapes(&self) -> Result<()> {
@@ -136,6 +138,7 @@ impl Checkpoint {
 
     fn check_shape(&self, name: &str, expected: &[usize]) -> Result<()> {
         let entry = self.entries.get(name).ok_or_else(|| self.missing(name))?;
+        self.kind(name, entry)?;
         if entry.shape == expected {
             return Ok(());
         }

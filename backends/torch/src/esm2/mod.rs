@@ -21,6 +21,8 @@ pub mod config;
 mod contacts;
 mod cpu;
 mod gpu;
+#[cfg(test)]
+mod gpu_tests;
 mod heads;
 pub mod hub;
 pub mod names;

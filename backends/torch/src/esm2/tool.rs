@@ -38,7 +38,7 @@ pub struct Place {
 /// Where the items of a batch come from and their outputs go.
 pub trait Exchange {
     /// Number of items.
-    fn len(&self) -> usize;
+    fn items(&self) -> usize;
     /// The sequence of item `index`.
     fn sequence(&self, index: usize) -> Result<&[u8]>;
     /// Makes the output `name` of item `index`, fp32 of `shape`, from `values`.
@@ -131,7 +131,9 @@ impl Tool {
             gpu::prepare(index)?;
         }
         let engine = match share::weights(self.directory.clone(), place.device, kind)? {
-            Weights::Cpu(weights) => Engine::Cpu(cpu::Worker::new(weights, place.threads)?),
+            Weights::Cpu(weights) => {
+                Engine::Cpu(Box::new(cpu::Worker::new(weights, place.threads)?))
+            }
             Weights::Gpu(weights) => Engine::Gpu(gpu::Worker::new(weights, place.capability)?),
         };
         Ok(Worker { engine })
@@ -165,7 +167,7 @@ pub struct Worker {
 }
 
 enum Engine {
-    Cpu(cpu::Worker),
+    Cpu(Box<cpu::Worker>),
     Gpu(gpu::Worker),
 }
 
@@ -207,9 +209,9 @@ impl Worker {
 impl Tool {
     /// Tokens of the items that can be done; the others are reported.
     fn pack(&self, exchange: &impl Exchange) -> Result<(Vec<usize>, Batch)> {
-        let mut items = Vec::with_capacity(exchange.len());
+        let mut items = Vec::with_capacity(exchange.items());
         let mut batch = Batch::new();
-        for index in 0..exchange.len() {
+        for index in 0..exchange.items() {
             let (mut residues, unknown) = alphabet::encode(exchange.sequence(index)?);
             if let Err(message) = self.admit(&mut residues, |warning| exchange.warn(index, warning))
             {
