@@ -38,8 +38,8 @@ test: ## everything: lint, Rust, C, C++, Python, sanitizers, documentation
 $(addprefix test-,$(STAGES)): test-%:
 	@scripts/test $*
 
-bench: build ## the benchmarks: the core's parts, then the peers
-	@scripts/bench
+bench: build ## the benchmarks: the core, then ESM-2 beside its peers (BENCH_ARGS="--rounds 3")
+	@scripts/bench $(BENCH_ARGS)
 
 header: ## write include/toolpool.h anew from src/ffi
 	TOOLPOOL_WRITE_HEADER=1 cargo test --release --workspace --test header
