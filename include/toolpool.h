@@ -125,7 +125,7 @@ typedef struct toolpool_batch_t toolpool_batch_t;
 typedef struct toolpool_devices_t toolpool_devices_t;
 
 /**
- * An error that the caller owns: code, message, index of the item. Opaque; free with toolpool_error_free().
+ * An error that the caller owns: status, message, index of the item. Opaque; free with toolpool_error_free().
  */
 typedef struct toolpool_error_t toolpool_error_t;
 
@@ -272,7 +272,8 @@ typedef struct toolpool_callbacks_t {
    */
   void (*unload)(void *state);
   /**
-   * Called once, on any thread, when the handle is freed and after the last `unload`. NULL: nothing to do.
+   * Called once, on any thread, when the handle is freed and after the last `unload`. Of toolpool's functions it
+   * may call those that free handles only. NULL: nothing to do.
    */
   void (*destroy)(void *user);
   /**
@@ -310,7 +311,7 @@ typedef struct toolpool_callbacks_t {
 
 /**
  * Gives borrowed memory back: called exactly once, on any thread, when no worker can read it any more, possibly after the
- * job has ended. Must not throw, and must not call toolpool.
+ * job has ended. Must not throw, and of toolpool's functions may call those that free handles only.
  */
 typedef void (*toolpool_release_t)(void *user);
 
@@ -745,16 +746,15 @@ void toolpool_error_free(struct toolpool_error_t *err);
 
 /**
  * For tools: puts an error into `*err` and returns `status`, so that a callback can end with
- * `return toolpool_error_set(err, TOOLPOOL_ERR_FAILED, "…");`. `message` is copied; an error that is there already is
+ * `return toolpool_error_set(err, TOOLPOOL_ERR_FAILED, "…");`. `message` is copied (bytes
+ * that are not UTF-8 are replaced); an error that is there already is
  * replaced. A status that is no error counts as ::TOOLPOOL_ERR_CONTRACT.
  */
-toolpool_status_t toolpool_error_set(struct toolpool_error_t **err,
-                                     toolpool_status_t status,
-                                     const char *message);
+toolpool_status_t toolpool_error_set(struct toolpool_error_t **err, toolpool_status_t status, const char *message);
 
 /**
  * Sends the log lines of all pools of the process to `callback`, those of `level` and of lower numbers. NULL: nowhere,
- * as at the start. Lines that are under way on other threads may still arrive just after the call.
+ * as at the start. Waits for lines that are under way: once it returns, the callback before is not called any more.
  */
 toolpool_status_t toolpool_set_log(toolpool_log_t callback,
                                    void *user,
@@ -839,7 +839,7 @@ toolpool_status_t toolpool_drain(struct toolpool_t *pool, int64_t timeout_ms, st
 
 /**
  * Closes a pool: cancels its jobs (toolpool_drain() first to finish them), waits for the batches under way, unloads the
- * tools and ends the threads. NULL is fine. Jobs and results stay readable; other calls with this pool, also by other
+ * tools and ends the threads. NULL is fine, and so is a second call. Jobs and results stay readable; other calls with this pool, also by other
  * threads at the same time, answer ::TOOLPOOL_ERR_CLOSED. A few bytes stay behind for that answer.
  *
  * Called inside a tool's callback it does nothing but log an error, for it would wait for itself. In a forked child it

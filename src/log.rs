@@ -1,7 +1,5 @@
 //! Log lines, for whoever asks for them.
 
-use std::sync::Arc;
-
 use parking_lot::RwLock;
 
 /// How much a line matters.
@@ -13,20 +11,21 @@ pub enum Level {
     Info = 3,
 }
 
-type Sink = Arc<dyn Fn(Level, &str) + Send + Sync>;
+type Sink = Box<dyn Fn(Level, &str) + Send + Sync>;
 
 static SINK: RwLock<Option<(Level, Sink)>> = RwLock::new(None);
 
-/// Sends lines of at most `level` to `sink`, from whichever thread they come; `None`: nowhere.
+/// Sends lines of at most `level` to `sink`, from whichever thread they come; `None`: nowhere. No line goes to the sink
+/// before once this returns, so it must not be called by a sink.
 pub fn set_sink(sink: Option<(Level, Sink)>) {
-    *SINK.write() = sink;
+    let before = std::mem::replace(&mut *SINK.write(), sink);
+    drop(before);
 }
 
 /// Logs a line, if somebody listens.
 pub fn log(level: Level, message: &str) {
-    let sink = SINK.read().clone();
-    if let Some((most, sink)) = sink
-        && level <= most
+    if let Some((most, sink)) = &*SINK.read()
+        && level <= *most
     {
         sink(level, message);
     }

@@ -41,6 +41,9 @@ pub trait Loaded {
 
     /// Waits until the outputs of a begun batch are written.
     fn collect(&mut self, work: &mut Work) -> Result<()>;
+
+    /// Ends without freeing what is on the device, which is lost.
+    fn leak(self: Box<Self>);
 }
 
 /// The limits of batches where a tool sets none: 1 MiB of extents, 4,096 items.

@@ -120,7 +120,7 @@ pub struct toolpool_device_t {
     pub driver: [c_char; 32],
 }
 
-/// An error that the caller owns: code, message, index of the item. Opaque; free with toolpool_error_free().
+/// An error that the caller owns: status, message, index of the item. Opaque; free with toolpool_error_free().
 pub enum toolpool_error_t {}
 /// The items handed to a tool in one call. Opaque; valid until that call's run (or collect) returns.
 pub enum toolpool_batch_t {}
@@ -165,7 +165,8 @@ pub struct toolpool_callbacks_t {
         Option<unsafe extern "C" fn(user: *mut c_void, data: *const c_void, len: usize) -> f64>,
     /// Takes back what `load` left in `*state`, on the same thread. NULL: nothing to do.
     pub unload: Option<unsafe extern "C" fn(state: *mut c_void)>,
-    /// Called once, on any thread, when the handle is freed and after the last `unload`. NULL: nothing to do.
+    /// Called once, on any thread, when the handle is freed and after the last `unload`. Of toolpool's functions it
+    /// may call those that free handles only. NULL: nothing to do.
     pub destroy: Option<unsafe extern "C" fn(user: *mut c_void)>,
     /// How much of `batch_budget` an item takes (say, tokens), from its first field. NULL: the length.
     pub extent:

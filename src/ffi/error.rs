@@ -43,7 +43,8 @@ pub unsafe extern "C" fn toolpool_error_free(err: *mut toolpool_error_t) {
 }
 
 /// For tools: puts an error into `*err` and returns `status`, so that a callback can end with
-/// `return toolpool_error_set(err, TOOLPOOL_ERR_FAILED, "…");`. `message` is copied; an error that is there already is
+/// `return toolpool_error_set(err, TOOLPOOL_ERR_FAILED, "…");`. `message` is copied (bytes
+/// that are not UTF-8 are replaced); an error that is there already is
 /// replaced. A status that is no error counts as ::TOOLPOOL_ERR_CONTRACT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn toolpool_error_set(

@@ -20,7 +20,7 @@ impl Handle for toolpool_items_t {
 }
 
 /// Gives borrowed memory back: called exactly once, on any thread, when no worker can read it any more, possibly after the
-/// job has ended. Must not throw, and must not call toolpool.
+/// job has ended. Must not throw, and of toolpool's functions may call those that free handles only.
 pub type toolpool_release_t = Option<unsafe extern "C" fn(user: *mut c_void)>;
 
 /// The name of the field that items are made with.

@@ -1,5 +1,4 @@
 use std::ffi::{c_char, c_void};
-use std::sync::Arc;
 
 use toolpool_abi::{TOOLPOOL_OK, toolpool_error_t, toolpool_status_t};
 
@@ -28,7 +27,7 @@ unsafe impl Send for User {}
 unsafe impl Sync for User {}
 
 /// Sends the log lines of all pools of the process to `callback`, those of `level` and of lower numbers. NULL: nowhere,
-/// as at the start. Lines that are under way on other threads may still arrive just after the call.
+/// as at the start. Waits for lines that are under way: once it returns, the callback before is not called any more.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn toolpool_set_log(
     callback: toolpool_log_t,
@@ -59,7 +58,7 @@ pub unsafe extern "C" fn toolpool_set_log(
             };
             (
                 most,
-                Arc::new(sink) as Arc<dyn Fn(Level, &str) + Send + Sync>,
+                Box::new(sink) as Box<dyn Fn(Level, &str) + Send + Sync>,
             )
         }));
         Ok(TOOLPOOL_OK)

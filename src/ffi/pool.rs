@@ -205,7 +205,7 @@ pub unsafe extern "C" fn toolpool_drain(
 }
 
 /// Closes a pool: cancels its jobs (toolpool_drain() first to finish them), waits for the batches under way, unloads the
-/// tools and ends the threads. NULL is fine. Jobs and results stay readable; other calls with this pool, also by other
+/// tools and ends the threads. NULL is fine, and so is a second call. Jobs and results stay readable; other calls with this pool, also by other
 /// threads at the same time, answer ::TOOLPOOL_ERR_CLOSED. A few bytes stay behind for that answer.
 ///
 /// Called inside a tool's callback it does nothing but log an error, for it would wait for itself. In a forked child it

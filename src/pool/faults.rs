@@ -100,7 +100,7 @@ impl Job {
         }
     }
 
-    fn fail(&self, state: &mut State, uniques: Vec<u32>, error: &Error, slot: &Slot) {
+    pub(super) fn fail(&self, state: &mut State, uniques: Vec<u32>, error: &Error, slot: &Slot) {
         let part = Part::failed(uniques.len(), error);
         self.finish(state, uniques, part, slot);
     }

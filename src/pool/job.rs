@@ -388,6 +388,19 @@ impl Job {
         self.changed.notify_all();
     }
 
+    /// Takes a batch back that a worker could not end, for reasons of its own.
+    pub(super) fn put_back(&self, uniques: Vec<u32>, error: &Error, slot: &Slot) {
+        let mut state = self.lock();
+        state.flights -= 1;
+        state.running -= uniques.len();
+        if state.verdict.error().is_some() {
+            self.fail(&mut state, uniques, error, slot);
+        } else {
+            state.again.push(uniques);
+        }
+        self.changed.notify_all();
+    }
+
     /// What the extents of a batch add up to.
     pub(super) fn extent(&self, uniques: &[u32]) -> u64 {
         let extent = |unique: u32| {

@@ -195,7 +195,7 @@ impl<'a> Worker<'a> {
             Some(error) if error.status() == Status::DeviceLost => Some(error.clone()),
             // What a panic left behind can not be trusted.
             Some(error) if error.status() == Status::Internal => {
-                self.forget_flights_of(key, error);
+                self.withdraw(key, error);
                 self.warm.remove(key);
                 None
             }
@@ -227,35 +227,47 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Hands back the other batches in flight on a state that is about to go.
-    fn forget_flights_of(&mut self, key: &Arc<str>, error: &Error) {
-        let (gone, kept) = std::mem::take(&mut self.flying)
+    /// Takes back the other batches in flight on a state that is about to go. They are not to blame.
+    fn withdraw(&mut self, key: &Arc<str>, error: &Error) {
+        let (gone, kept): (VecDeque<_>, _) = std::mem::take(&mut self.flying)
             .into_iter()
             .partition(|flight| flight.key == *key);
         self.flying = kept;
-        self.hand_back(gone, error);
+        let slot = self.slot;
+        for flight in gone {
+            self.hand_back(flight, |job, uniques| job.put_back(uniques, error, slot));
+        }
     }
 
     /// Hands back all batches, and leaks what is on the device: nothing can be freed there any more.
     fn abandon(&mut self, error: &Error) {
-        let flying = std::mem::take(&mut self.flying);
-        self.hand_back(flying, error);
+        let slot = self.slot;
+        for flight in std::mem::take(&mut self.flying) {
+            self.hand_back(flight, |job, uniques| {
+                job.end(uniques, Err(error.clone()), slot);
+            });
+        }
         for (_, warm) in self.warm.drain() {
-            std::mem::forget(warm.loaded);
+            warm.loaded.leak();
         }
     }
 
-    fn hand_back(&self, flights: VecDeque<Flight>, error: &Error) {
-        for flight in flights {
-            // The tool may still write to it.
-            std::mem::forget(flight.work);
-            flight
-                .job
-                .end(flight.uniques, Err(error.clone()), self.slot);
-            self.queue.idle();
-            self.queue.wake();
-            self.queue.retire();
+    fn hand_back(&mut self, flight: Flight, back: impl FnOnce(&Job, Vec<u32>)) {
+        let Flight {
+            job,
+            uniques,
+            mut work,
+            key,
+        } = flight;
+        if let Some(warm) = self.warm.get_mut(&key) {
+            // Nobody trusts what comes of it, but from here on the tool does not write to it.
+            let _ = guarded(job.tool().name(), || warm.loaded.collect(&mut work));
         }
+        drop(work);
+        back(&job, uniques);
+        self.queue.idle();
+        self.queue.wake();
+        self.queue.retire();
     }
 
     /// Loads the tool of a job, unless that fails; the job goes on while some slot has it.

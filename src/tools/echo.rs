@@ -71,4 +71,6 @@ impl Loaded for LoadedEcho {
     fn collect(&mut self, _: &mut Work) -> Result<()> {
         Ok(())
     }
+
+    fn leak(self: Box<Self>) {}
 }

@@ -212,6 +212,7 @@ impl Tool for ForeignTool {
             foreign: Arc::clone(&self.foreign),
             state,
             pending: VecDeque::new(),
+            leaked: false,
         }))
     }
 }
@@ -222,6 +223,8 @@ struct LoadedForeign {
     state: *mut c_void,
     /// What `start` left for `collect`, oldest first.
     pending: VecDeque<*mut c_void>,
+    /// The device is lost, and with it what `unload` would free.
+    leaked: bool,
 }
 
 impl Loaded for LoadedForeign {
@@ -271,11 +274,17 @@ impl Loaded for LoadedForeign {
             collect(self.state, pending, err)
         })
     }
+
+    fn leak(mut self: Box<Self>) {
+        self.leaked = true;
+    }
 }
 
 impl Drop for LoadedForeign {
     fn drop(&mut self) {
-        if let Some(unload) = self.foreign.callbacks.unload {
+        if let Some(unload) = self.foreign.callbacks.unload
+            && !self.leaked
+        {
             let _inside = Inside::enter();
             // SAFETY: called once with what `load` left, on the same thread, after the last batch.
             unsafe { unload(self.state) }
