@@ -87,6 +87,8 @@ impl Loaded for LoadedDouble {
     fn collect(&mut self, _: &mut Work) -> Result<()> {
         Ok(())
     }
+
+    fn leak(self: Box<Self>) {}
 }
 
 fn pool(slots: usize) -> Pool {

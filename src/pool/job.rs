@@ -390,7 +390,7 @@ impl Job {
 
     /// Takes a batch back that a worker could not end, for reasons of its own.
     pub(super) fn put_back(&self, uniques: Vec<u32>, error: &Error, slot: &Slot) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.flights -= 1;
         state.running -= uniques.len();
         if state.verdict.error().is_some() {

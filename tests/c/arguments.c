@@ -191,7 +191,7 @@ static void errors_are_set_replaced_and_read(void) {
     CHECK(toolpool_error_item(err) == SIZE_MAX);
     CHECK(toolpool_error_set(&err, TOOLPOOL_ERR_FAILED, NULL) == TOOLPOOL_ERR_FAILED);
     CHECK(toolpool_error_set(&err, TOOLPOOL_ERR_FAILED, "\xff") == TOOLPOOL_ERR_FAILED);
-    CHECK(strstr(toolpool_error_message(err), "UTF-8") != NULL);
+    CHECK(strcmp(toolpool_error_message(err), "\xef\xbf\xbd") == 0); /* U+FFFD */
     for (int32_t status = -100; status <= 4; status++)
         if (status < TOOLPOOL_ERR_FAILED || status >= 0) {
             CHECK(toolpool_error_set(&err, status, "odd") == TOOLPOOL_ERR_CONTRACT);

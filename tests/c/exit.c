@@ -43,16 +43,19 @@ static void unload_in_time(void *state) {
     count_unload(state);
 }
 
+/* What is left open stays in reach, so that who looks for leaks finds none. */
 static calls_t calls;
+static toolpool_t *pool;
+static toolpool_tool_t *tool;
+static toolpool_job_t *job;
 
 /* Leaves a job of many batches running on an open pool. */
 static void leave_running(toolpool_callbacks_t callbacks) {
-    toolpool_t *pool = open_pool("cpu*2");
-    toolpool_job_t *job = NULL;
+    pool = open_pool("cpu*2");
     sem_init(&come, 0, 0);
     callbacks.batch_items = 1;
     callbacks.unload = unload_in_time;
-    toolpool_tool_t *tool = tool_of("endless", callbacks, &calls);
+    tool = tool_of("endless", callbacks, &calls);
     toolpool_items_t *items = numbered(100000);
     OK(toolpool_submit(pool, tool, items, NULL, &job, &err));
     toolpool_items_free(items);
@@ -79,10 +82,11 @@ static void exit_with_a_job_under_way(void) {
 
 static void exit_with_idle_workers(void) {
     atexit(tear_down);
-    toolpool_t *pool = open_pool("cpu*2");
     toolpool_callbacks_t callbacks = counting();
     callbacks.unload = unload_in_time;
-    OK(toolpool_warm(pool, tool_of("idle", callbacks, &calls), &err));
+    pool = open_pool("cpu*2");
+    tool = tool_of("idle", callbacks, &calls);
+    OK(toolpool_warm(pool, tool, &err));
     exit(CODE);
 }
 
@@ -109,18 +113,16 @@ static void exit_inside_a_tool(void) {
         pause();
 }
 
-static toolpool_t *late_pool;
-
-static void close_late(void) { toolpool_close(late_pool); }
+static void close_late(void) { toolpool_close(pool); }
 
 static void close_in_a_handler_that_comes_late(void) {
     atexit(close_late);
-    late_pool = open_pool("cpu*2");
+    pool = open_pool("cpu*2");
     exit(CODE);
 }
 
 static void close_in_a_handler_that_comes_early(void) {
-    late_pool = open_pool("cpu*2");
+    pool = open_pool("cpu*2");
     atexit(close_late);
     exit(CODE);
 }
@@ -167,14 +169,14 @@ static void signals_are_for_the_threads_of_the_program(void) {
     sigset_t usr1, before, after;
     sigaction(SIGUSR1, &action, NULL);
     pthread_sigmask(SIG_BLOCK, NULL, &before);
-    toolpool_t *pool = open_pool("cpu*2");
+    pool = open_pool("cpu*2");
     pthread_sigmask(SIG_BLOCK, NULL, &after);
     CHECK(!sigismember(&after, SIGUSR1) && !sigismember(&before, SIGUSR1)); /* left as it was */
 
     toolpool_callbacks_t callbacks = counting();
     callbacks.run = run_asking_for_signals;
     calls_t own = {0};
-    toolpool_tool_t *tool = tool_of("signals", callbacks, &own);
+    tool = tool_of("signals", callbacks, &own);
     toolpool_items_t *items = numbered(100);
     toolpool_results_t *results = NULL;
     OK(toolpool_run(pool, tool, items, &results, &err));

@@ -245,6 +245,7 @@ typedef struct {
     calls_t calls;
     int begun, collected, most;
     int fail_start, fail_collect; /* the turn that fails, or -1 */
+    toolpool_status_t failure;
 } engine_t;
 
 typedef struct {
@@ -258,7 +259,7 @@ static toolpool_status_t begin_batch(void *state, const toolpool_batch_t *batch,
                                      toolpool_error_t **error) {
     engine_t *engine = state;
     if (engine->fail_start-- == 0)
-        return toolpool_error_set(error, TOOLPOOL_ERR_FAILED, "cannot begin");
+        return toolpool_error_set(error, engine->failure, "cannot begin");
     pending_t *begun = malloc(sizeof *begun);
     CHECK(begun != NULL);
     *begun = (pending_t){engine->begun++, batch, outputs};
@@ -275,17 +276,22 @@ static toolpool_status_t collect_batch(void *state, void *pending, toolpool_erro
     if (begun->turn != engine->collected++)
         status = toolpool_error_set(error, TOOLPOOL_ERR_CONTRACT, "not the oldest");
     if (engine->fail_collect-- == 0)
-        status = toolpool_error_set(error, TOOLPOOL_ERR_FAILED, "cannot collect");
+        status = toolpool_error_set(error, engine->failure, "cannot collect");
     free(begun);
     return status;
 }
 
-static void run_asynchronous(engine_t *engine) {
+static toolpool_callbacks_t asynchronous(uint64_t most_items) {
     toolpool_callbacks_t callbacks = counting();
     callbacks.run = NULL;
     callbacks.start = begin_batch;
     callbacks.collect = collect_batch;
-    callbacks.batch_items = 10;
+    callbacks.batch_items = most_items;
+    return callbacks;
+}
+
+static void run_asynchronous(engine_t *engine, uint64_t most_items) {
+    toolpool_callbacks_t callbacks = asynchronous(most_items);
     toolpool_t *pool = open_pool("cpu");
     toolpool_tool_t *tool = tool_of("asynchronous", callbacks, engine);
     toolpool_results_t *results = run_numbered(pool, tool, 100, TOOLPOOL_OK);
@@ -299,12 +305,65 @@ static void run_asynchronous(engine_t *engine) {
 
 static void two_batches_of_an_asynchronous_tool_are_in_flight(void) {
     engine_t well = {.fail_start = -1, .fail_collect = -1};
-    run_asynchronous(&well);
+    run_asynchronous(&well, 10);
+    CHECK(well.calls.loads == 1);
     for (int turn = 0; turn < 4; turn++) { /* a batch that fails once is split, and works */
-        engine_t start = {.fail_start = turn, .fail_collect = -1};
-        run_asynchronous(&start);
-        engine_t collect = {.fail_start = -1, .fail_collect = turn};
-        run_asynchronous(&collect);
+        engine_t start = {
+            .fail_start = turn, .fail_collect = -1, .failure = TOOLPOOL_ERR_OUT_OF_MEMORY};
+        run_asynchronous(&start, 10);
+        engine_t collect = {
+            .fail_start = -1, .fail_collect = turn, .failure = TOOLPOOL_ERR_OUT_OF_MEMORY};
+        run_asynchronous(&collect, 10);
+        CHECK(start.calls.loads == 1 && collect.calls.loads == 1);
+    }
+}
+
+/* A defect costs the loaded state, and with it what else was in flight: that is done again, and
+ * nobody is to blame. */
+static void what_flies_beside_a_defect_is_done_again(void) {
+    for (int turn = 0; turn < 4; turn++) {
+        engine_t engine = {
+            .fail_start = -1, .fail_collect = turn, .failure = TOOLPOOL_ERR_INTERNAL};
+        toolpool_callbacks_t callbacks = asynchronous(1);
+        toolpool_t *pool = open_pool("cpu");
+        toolpool_tool_t *tool = tool_of("defective", callbacks, &engine);
+        toolpool_results_t *results = run_numbered(pool, tool, 20, TOOLPOOL_PARTIAL);
+        for (size_t i = 0; i < 20; i++)
+            if (i == 10 + (size_t)turn) /* two digits go before one */
+                CHECK(toolpool_results_status(results, i) == TOOLPOOL_ERR_INTERNAL);
+            else
+                CHECK(output_is_number(results, i, i));
+        toolpool_results_free(results);
+        toolpool_tool_free(tool);
+        toolpool_close(pool);
+        CHECK(engine.begun == engine.collected); /* `pending` is freed, whatever happened */
+        CHECK(engine.calls.loads == 2 && engine.calls.unloads == 2 && engine.calls.destroys == 1);
+    }
+}
+
+static void count_release(void *user) { atomic_fetch_add((atomic_int *)user, 1); }
+
+static void what_flies_on_a_lost_device_is_let_go(void) {
+    for (int at = 0; at < 2; at++) {
+        engine_t engine = {.fail_start = at == 0 ? 1 : -1,
+                           .fail_collect = at == 0 ? -1 : 0,
+                           .failure = TOOLPOOL_ERR_DEVICE_LOST};
+        atomic_int released = 0;
+        const int64_t offsets[] = {0, 1, 2, 3, 4, 5, 6, 7, 8};
+        toolpool_callbacks_t callbacks = asynchronous(1);
+        toolpool_t *pool = open_pool("cpu");
+        toolpool_tool_t *tool = tool_of("lossy", callbacks, &engine);
+        toolpool_items_t *items = NULL;
+        toolpool_results_t *results = NULL;
+        OK(toolpool_items_borrow("abcdefgh", offsets, 8, count_release, &released, &items, &err));
+        REFUSED(TOOLPOOL_ERR_DEVICE_LOST, "cannot",
+                toolpool_run(pool, tool, items, &results, &err));
+        toolpool_items_free(items);
+        toolpool_tool_free(tool);
+        toolpool_close(pool);
+        CHECK(engine.begun == engine.collected && released == 1);
+        CHECK(engine.calls.unloads == 0 &&
+              engine.calls.destroys == 1); /* its memory went with it */
     }
 }
 
@@ -318,5 +377,7 @@ int main(void) {
     without_any_device_left_jobs_fail_and_new_ones_are_refused();
     no_item_takes_more_than_two_devices();
     two_batches_of_an_asynchronous_tool_are_in_flight();
+    what_flies_beside_a_defect_is_done_again();
+    what_flies_on_a_lost_device_is_let_go();
     return 0;
 }
