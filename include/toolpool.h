@@ -268,7 +268,8 @@ typedef struct toolpool_callbacks_t {
    */
   double (*cost)(void *user, const void *data, size_t len);
   /**
-   * Takes back what `load` left in `*state`, on the same thread. NULL: nothing to do.
+   * Takes back what `load` left in `*state`, on the same thread; not called for a slot whose device was lost. NULL:
+   * nothing to do.
    */
   void (*unload)(void *state);
   /**
@@ -298,7 +299,8 @@ typedef struct toolpool_callbacks_t {
                              void **pending,
                              struct toolpool_error_t **err);
   /**
-   * Waits for a batch begun by `start`, oldest first, and frees `pending`, whatever it returns.
+   * Waits for a batch begun by `start`, oldest first, and frees `pending`, whatever it returns. It is also called
+   * for what was in flight when the device was lost, and must then let go without waiting for the device.
    */
   toolpool_status_t (*collect)(void *state, void *pending, struct toolpool_error_t **err);
   /**

@@ -163,7 +163,8 @@ pub struct toolpool_callbacks_t {
     /// submitting thread, once for each distinct item. NaN and negative costs are refused. NULL: the length.
     pub cost:
         Option<unsafe extern "C" fn(user: *mut c_void, data: *const c_void, len: usize) -> f64>,
-    /// Takes back what `load` left in `*state`, on the same thread. NULL: nothing to do.
+    /// Takes back what `load` left in `*state`, on the same thread; not called for a slot whose device was lost. NULL:
+    /// nothing to do.
     pub unload: Option<unsafe extern "C" fn(state: *mut c_void)>,
     /// Called once, on any thread, when the handle is freed and after the last `unload`. Of toolpool's functions it
     /// may call those that free handles only. NULL: nothing to do.
@@ -186,7 +187,8 @@ pub struct toolpool_callbacks_t {
             err: *mut *mut toolpool_error_t,
         ) -> toolpool_status_t,
     >,
-    /// Waits for a batch begun by `start`, oldest first, and frees `pending`, whatever it returns.
+    /// Waits for a batch begun by `start`, oldest first, and frees `pending`, whatever it returns. It is also called
+    /// for what was in flight when the device was lost, and must then let go without waiting for the device.
     pub collect: Option<
         unsafe extern "C" fn(
             state: *mut c_void,
