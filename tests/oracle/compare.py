@@ -1,7 +1,7 @@
 """Comparisons of an engine with the references, whatever drives the engine.
 
-An engine is a callable `run(source, sequences, **options)` that returns one item for each sequence, with
-`item[name]` an array, `item.error` and `item.warnings`.
+An engine is a callable `run(source, sequences, **options)` that returns one item for each
+sequence, with `item[name]` an array, `item.error` and `item.warnings`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,10 @@ def assert_agrees(item, reference: Reference, tolerance: float):
             f"bos.{layer}": reference.bos[layer],
         }
         for name, expected in pairs.items():
-            assert distance(item[name], expected) <= tolerance, (name, distance(item[name], expected))
+            assert distance(item[name], expected) <= tolerance, (
+                name,
+                distance(item[name], expected),
+            )
     for name, expected in {"logits": reference.logits, "contacts": reference.contacts}.items():
         assert distance(item[name], expected) <= tolerance, (name, distance(item[name], expected))
 

@@ -1,7 +1,7 @@
 """A host for one backend tool, in ctypes: calls its C entry directly, without toolpool's core.
 
-Lays out the structs of `abi/src/lib.rs` and gives the tool the functions of `toolpool_host_t`, so that a backend can be
-tested alone. One thread, one slot.
+Lays out the structs of `abi/src/lib.rs` and gives the tool the functions of `toolpool_host_t`, so
+that a backend can be tested alone. One thread, one slot.
 """
 
 from __future__ import annotations
@@ -71,7 +71,15 @@ BATCH_BYTES = c.CFUNCTYPE(c.c_int32, P, c.c_size_t, c.POINTER(P), c.POINTER(c.c_
 BATCH_FIELD = c.CFUNCTYPE(c.c_int32, P, c.c_size_t, c.c_char_p, c.POINTER(P), c.POINTER(c.c_size_t))
 BATCH_USER = c.CFUNCTYPE(P, P)
 ALLOC = c.CFUNCTYPE(
-    c.c_int32, P, c.c_size_t, c.c_char_p, c.c_int32, c.POINTER(c.c_int64), c.c_size_t, c.POINTER(P), P
+    c.c_int32,
+    P,
+    c.c_size_t,
+    c.c_char_p,
+    c.c_int32,
+    c.POINTER(c.c_int64),
+    c.c_size_t,
+    c.POINTER(P),
+    P,
 )
 FAIL = c.CFUNCTYPE(c.c_int32, P, c.c_size_t, c.c_int32, c.c_char_p)
 WARN = c.CFUNCTYPE(c.c_int32, P, c.c_size_t, c.c_char_p)
@@ -191,7 +199,9 @@ class Tool:
         self._state = None
         self.callbacks = Callbacks(size=c.sizeof(Callbacks))
         self._user = P()
-        pairs = (Option * len(options))(*[Option(k.encode(), str(v).encode()) for k, v in options.items()])
+        pairs = (Option * len(options))(
+            *[Option(k.encode(), str(v).encode()) for k, v in options.items()]
+        )
         engine._check(
             engine._entry(
                 c.byref(engine._host),

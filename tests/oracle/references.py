@@ -93,7 +93,7 @@ def random_transformers(layers: int, width: int, heads: int, seed: int) -> EsmFo
                 gain = 1.3 if "query" in name or "key" in name else 0.9
                 embedding = "embeddings" in name or "decoder" in name
                 parameter.copy_(noise * (1.0 if embedding else gain / parameter.shape[1] ** 0.5))
-            elif "LayerNorm.weight" in name or "norm" in name and name.endswith("weight"):
+            elif "norm" in name.lower() and name.endswith("weight"):
                 parameter.copy_(1.0 + 0.1 * noise)
             else:
                 parameter.copy_(0.1 * noise)

@@ -1,7 +1,7 @@
 """The torch backend's ESM-2 against fair-esm and transformers, called through its C entry alone.
 
-TOOLPOOL_TORCH names the built library (default: target/release/libtoolpool_torch.so), TOOLPOOL_LIBTORCH the libtorch
-(default: the one of this Python).
+TOOLPOOL_TORCH names the built library (default: target/release/libtoolpool_torch.so),
+TOOLPOOL_LIBTORCH the libtorch (default: the one of this Python).
 """
 
 from __future__ import annotations
@@ -14,7 +14,13 @@ import pytest
 import torch
 from compare import ALL_OUTPUTS, assert_agrees, distance, every_layer, sequences
 from host import Engine, ToolError
-from references import as_fair_esm, fair_names, random_transformers, with_fair_esm, with_transformers
+from references import (
+    as_fair_esm,
+    fair_names,
+    random_transformers,
+    with_fair_esm,
+    with_transformers,
+)
 from safetensors.torch import load_file, save_file
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -22,7 +28,12 @@ LIBRARY = os.environ.get("TOOLPOOL_TORCH", str(ROOT / "target/release/libtoolpoo
 LIBTORCH = os.environ.get("TOOLPOOL_LIBTORCH", str(Path(torch.__file__).parent))
 
 SHAPES = {"tiny": (3, 40, 2), "8M": (6, 320, 20)}
-PROTEINS = [*sequences([1, 2, 5, 17, 64, 131, 300]), "MKT<mask>LILAVV<mask>AALA", "ACXBUZO.-", "MKJx*éA"]
+PROTEINS = [
+    *sequences([1, 2, 5, 17, 64, 131, 300]),
+    "MKT<mask>LILAVV<mask>AALA",
+    "ACXBUZO.-",
+    "MKJx*éA",
+]
 MODEL_ERROR, OPTION_ERROR = -6, -4
 
 
@@ -72,7 +83,9 @@ def test_agrees_with_fair_esm_in_every_output_of_every_layer(model):
 def test_several_threads_agree_too(model):
     model, directory = model
     references = [with_transformers(model, protein) for protein in PROTEINS]
-    items = run(directory, PROTEINS, threads=3, outputs=ALL_OUTPUTS, layers=every_layer(references[0]))
+    items = run(
+        directory, PROTEINS, threads=3, outputs=ALL_OUTPUTS, layers=every_layer(references[0])
+    )
     for item, reference in zip(items, references, strict=True):
         assert_agrees(item, reference, 1e-4)
 
@@ -81,7 +94,9 @@ def test_several_threads_agree_too(model):
 def test_half_precision_stays_near_fp32(model, dtype):
     model, directory = model
     proteins = sequences([40, 120])
-    for item, protein in zip(run(directory, proteins, outputs=ALL_OUTPUTS, dtype=dtype), proteins, strict=True):
+    for item, protein in zip(
+        run(directory, proteins, outputs=ALL_OUTPUTS, dtype=dtype), proteins, strict=True
+    ):
         reference = with_transformers(model, protein)
         assert distance(item["per_residue"], reference.states[-1]) <= 2e-2
         assert distance(item["mean"], reference.states[-1].mean(axis=0)) <= 2e-2
@@ -173,7 +188,9 @@ def test_names_of_older_transformers_and_frequencies_of_the_checkpoint(tiny, tmp
     frequencies = model.esm.rotary_embeddings.inv_freq * 1.25
 
     def older(weights):
-        weights = {k.replace("gamma", "weight").replace("beta", "bias"): v for k, v in weights.items()}
+        weights = {
+            k.replace("gamma", "weight").replace("beta", "bias"): v for k, v in weights.items()
+        }
         weights = {k: v for k, v in weights.items() if "inv_freq" not in k}
         for layer in range(3):
             key = f"esm.encoder.layer.{layer}.attention.self.rotary_embeddings.inv_freq"
@@ -183,7 +200,9 @@ def test_names_of_older_transformers_and_frequencies_of_the_checkpoint(tiny, tmp
     changed = rewritten(directory, tmp_path, older)
     [item] = run(changed, ["MKTAYIAKQR"], outputs="mean")
     [original] = run(directory, ["MKTAYIAKQR"], outputs="mean")
-    assert distance(item["mean"], original["mean"]) > 1e-3, "the checkpoint's frequencies were not used"
+    assert distance(item["mean"], original["mean"]) > 1e-3, (
+        "the checkpoint's frequencies were not used"
+    )
     rotary = model.esm.rotary_embeddings
     before = rotary.inv_freq.clone()
     rotary.inv_freq.copy_(frequencies)
@@ -227,7 +246,9 @@ def test_a_hub_id_is_found_in_the_local_cache(tiny, tmp_path, monkeypatch):
     assert run("someone/esm2_tiny", ["MKT"])[0].error is None
     with pytest.raises(ToolError, match="not in the Hugging Face cache") as caught:
         run("someone/else", ["MKT"])
-    assert caught.value.status == MODEL_ERROR and "toolpool fetch someone/else" in caught.value.message
+    assert (
+        caught.value.status == MODEL_ERROR and "toolpool fetch someone/else" in caught.value.message
+    )
 
 
 @pytest.mark.parametrize(
@@ -255,7 +276,9 @@ def test_cost_and_extent_follow_the_tokens(tiny):
     tool = Engine(LIBRARY, LIBTORCH).open(str(tiny[1]), tokens_per_batch=777)
     assert tool.callbacks.batch_budget == 777
     n, d, t = 3, 40, 12
-    assert tool.callbacks.cost(tool._user, b"MKTAYIAKQR", 10) == 24 * n * d * d * t + 4 * n * d * t * t
+    assert (
+        tool.callbacks.cost(tool._user, b"MKTAYIAKQR", 10) == 24 * n * d * d * t + 4 * n * d * t * t
+    )
     assert tool.callbacks.extent(tool._user, b"MKTAY<mask>IAKQ", 15) == 12
     tool.close()
 

@@ -85,6 +85,12 @@ impl Error {
     }
 }
 
+impl From<std::collections::TryReserveError> for Error {
+    fn from(error: std::collections::TryReserveError) -> Self {
+        Error::OutOfMemory(error.to_string())
+    }
+}
+
 impl From<tch::TchError> for Error {
     fn from(error: tch::TchError) -> Self {
         match error {

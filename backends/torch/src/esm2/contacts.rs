@@ -13,11 +13,11 @@ pub struct ContactSum {
 
 impl ContactSum {
     /// Zero, for a sequence of `residues`.
-    pub fn new(residues: usize) -> Self {
-        ContactSum {
-            residues,
-            sum: vec![0.0; residues * residues],
-        }
+    pub fn new(residues: usize) -> Result<Self> {
+        let mut sum = Vec::new();
+        sum.try_reserve_exact(residues * residues)?;
+        sum.resize(residues * residues, 0.0);
+        Ok(ContactSum { residues, sum })
     }
 
     /// Adds one head's softmax weights `map`, \[residues + 2, residues + 2\], times `weight`.

@@ -200,7 +200,7 @@ impl Worker {
             }
             Ok(())
         };
-        let contacts = self.contact_sums(batch, request);
+        let contacts = self.contact_sums(batch, request)?;
 
         self.embed(batch)?;
         take(&self.rows.hidden, 0)?;
@@ -239,13 +239,13 @@ impl Worker {
         Ok(results)
     }
 
-    fn contact_sums(&self, batch: &Batch, request: &Request) -> Vec<Mutex<ContactSum>> {
-        match request.outputs.contacts && self.weights.contact_head.is_some() {
-            true => (0..batch.len())
-                .map(|i| Mutex::new(ContactSum::new(batch.residues(i).len())))
-                .collect(),
-            false => Vec::new(),
+    fn contact_sums(&self, batch: &Batch, request: &Request) -> Result<Vec<Mutex<ContactSum>>> {
+        if !request.outputs.contacts || self.weights.contact_head.is_none() {
+            return Ok(Vec::new());
         }
+        (0..batch.len())
+            .map(|i| ContactSum::new(batch.residues(i).len()).map(Mutex::new))
+            .collect()
     }
 
     fn embed(&self, batch: &Batch) -> Result<()> {
@@ -294,6 +294,8 @@ impl Worker {
         };
         self.team.each(contacts.len(), |i, scratch| {
             let range = batch.range(i);
+            scratch.map.clear();
+            scratch.map.try_reserve_exact(range.len() * range.len())?;
             scratch.map.resize(range.len() * range.len(), 0.0);
             for (h, &weight) in contact_head.layer(number).iter().enumerate() {
                 let head = self.head(range.clone(), h, layer);

@@ -153,7 +153,8 @@ fn kind_on(dtype: Dtype, place: Place) -> Kind {
     }
 }
 
-/// Whether the CPU multiplies bf16 matrices faster than fp32 ones: without AMX it emulates them, 20 times slower.
+/// Whether the CPU multiplies bf16 matrices faster than fp32 ones: without bf16 units it emulates them, 20
+/// times slower.
 fn fast_bf16() -> bool {
     #[cfg(target_arch = "x86_64")]
     return std::arch::is_x86_feature_detected!("avx512bf16");
