@@ -342,15 +342,20 @@ static void a_failed_job_gives_its_items_and_then_its_error(void) {
 
 static void jobs_of_several_tools_run_at_once_and_none_starves(void) {
     enum { JOBS = 8 };
-    gate_t gates[2];
+    gate_t gates[2], held;
     toolpool_t *pool = open_pool("cpu");
     toolpool_tool_t *tools[2] = {gated(&gates[0]), gated(&gates[1])}, *echo = open_echo();
+    toolpool_tool_t *holding = gated(&held);
     toolpool_items_t *items = numbered(4);
     toolpool_job_t *jobs[2], *echoes[JOBS];
     toolpool_results_t *results = NULL;
+    toolpool_items_t *one = numbered(1);
+    toolpool_job_t *holder = submit(pool, holding, one, NULL, NULL);
+    wait_for(&held.come); /* so that the worker meets both jobs at once */
     for (int i = 0; i < 2; i++)
         jobs[i] = submit(pool, tools[i], items, NULL, NULL);
-    /* One worker, two jobs: each gets a batch before either gets its third. */
+    pass(&held, 1);
+    /* One worker, two jobs: each gets a batch before either gets its second. */
     wait_for(&gates[0].come);
     pass(&gates[0], 1);
     wait_for(&gates[1].come);
@@ -374,6 +379,9 @@ static void jobs_of_several_tools_run_at_once_and_none_starves(void) {
         toolpool_job_free(jobs[i]);
         toolpool_tool_free(tools[i]);
     }
+    toolpool_job_free(holder);
+    toolpool_tool_free(holding);
+    toolpool_items_free(one);
     toolpool_items_free(items);
     toolpool_tool_free(echo);
     toolpool_close(pool);
