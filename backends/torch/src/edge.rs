@@ -176,6 +176,11 @@ unsafe extern "C" fn collect(
         )
     };
     let host = state.host;
+    if state.lost {
+        // Its event will never be reached, and nothing on the device can be freed.
+        std::mem::forget(started);
+        return TOOLPOOL_ERR_DEVICE_LOST;
+    }
     let exchange = HostExchange {
         host,
         batch: started.batch,
