@@ -224,6 +224,28 @@ fn an_item_that_takes_two_devices_takes_no_third() {
 }
 
 #[test]
+fn the_last_device_takes_with_it_only_what_is_not_done() {
+    let pool = pool(1);
+    let tool = Double::new("last", |_, batch| match holds(batch, 13) {
+        true => Err(Error::new(Status::DeviceLost, "poisoned")),
+        false => Ok(()),
+    });
+    let inputs: Vec<_> = (0..20u8)
+        .map(|index| vec![index; 30 - usize::from(index)])
+        .collect();
+    let results = run(&pool, &tool, &inputs).unwrap();
+    assert_eq!(output(&results, 0).unwrap(), doubled(&inputs[0]));
+    for index in 13..20 {
+        assert_eq!(
+            results.error(index).unwrap().status(),
+            Status::DeviceLost,
+            "{index}"
+        );
+    }
+    assert!(run(&pool, &tool, &inputs).is_err(), "no slot is left");
+}
+
+#[test]
 fn closing_during_runs_ends_them_with_what_is_done() {
     let pool = pool(3);
     let tool = Double::new("busy", |_, _| Ok(()));

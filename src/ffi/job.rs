@@ -7,8 +7,8 @@ use toolpool_abi::{
 
 use super::items::toolpool_items_t;
 use super::options::toolpool_options_t;
-use super::pool::{let_tool_go, open_pool, toolpool_t};
 use super::results::toolpool_results_t;
+use super::shell::{let_tool_go, open_pool, toolpool_t};
 use super::tool::toolpool_tool_t;
 use super::{
     Handle, check_out, check_size, export, give, items, limit, options, quietly, refuse_forked,

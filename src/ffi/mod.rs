@@ -10,6 +10,7 @@ pub mod options;
 pub mod plan;
 pub mod pool;
 pub mod results;
+pub mod shell;
 pub mod tool;
 pub mod version;
 

@@ -1,103 +1,15 @@
 use std::ffi::c_char;
-use std::sync::Arc;
-use std::time::Duration;
 
-use parking_lot::{Mutex, RwLock};
 use toolpool_abi::{TOOLPOOL_OK, TOOLPOOL_PENDING, toolpool_error_t, toolpool_status_t};
 
 use super::device::toolpool_devices_t;
+use super::shell::{Shell, open_pool, toolpool_t};
 use super::tool::{current, toolpool_tool_t};
-use super::{
-    Handle, check_out, export, give, limit, null, quietly, refuse_forked, refuse_inside,
-    text_or_null,
-};
+use super::{Handle, check_out, export, give, limit, quietly, refuse_inside, text_or_null};
 use crate::device;
-use crate::error::{Error, Result, Status};
 use crate::log::{Level, log};
 use crate::pool::Pool;
-use crate::tool::Tool;
 use crate::tools::{describe, inside_callback};
-
-/// A pool: slots, their warm workers, the scheduler. Any number of threads may use it at once.
-pub struct toolpool_t {
-    _opaque: [u8; 0],
-}
-
-/// What a pool handle points to. Never freed, so that a late call finds a closed pool and not freed memory.
-struct Shell {
-    process: u32,
-    pool: RwLock<Option<Arc<Pool>>>,
-}
-
-/// All pools that were ever opened.
-static SHELLS: Mutex<Vec<&'static Shell>> = Mutex::new(Vec::new());
-
-/// How long the end of the process waits for workers to come out of their tools.
-const EXIT_PATIENCE: Duration = Duration::from_secs(10);
-
-impl Shell {
-    /// # Safety
-    /// `pool` is NULL or came from `toolpool_open`.
-    unsafe fn of(pool: *const toolpool_t) -> Result<&'static Self> {
-        // SAFETY: shells are never freed.
-        unsafe { pool.cast::<Self>().as_ref() }.ok_or_else(|| null("the pool"))
-    }
-
-    fn open(&self) -> Result<Arc<Pool>> {
-        refuse_forked(self.process)?;
-        let pool = self.pool.read();
-        pool.clone()
-            .ok_or_else(|| Error::new(Status::Closed, "the pool is closed"))
-    }
-
-    fn shut(&self) -> Option<Arc<Pool>> {
-        self.pool.write().take()
-    }
-}
-
-/// The open pool behind a handle.
-///
-/// # Safety
-/// `pool` is NULL or came from `toolpool_open`.
-pub(super) unsafe fn open_pool(pool: *const toolpool_t) -> Result<Arc<Pool>> {
-    // SAFETY: as required of the caller.
-    unsafe { Shell::of(pool) }?.open()
-}
-
-/// Drops a share of a tool; if it was the last that could ask for it, workers unload it.
-pub(super) fn let_tool_go(tool: Arc<dyn Tool>) {
-    let Some(owner) = tool.identity().owner() else {
-        return;
-    };
-    drop(tool);
-    if owner.strong_count() == 0 {
-        let shells = SHELLS.lock().clone();
-        for pool in shells.iter().filter_map(|shell| shell.open().ok()) {
-            pool.sweep();
-        }
-    }
-}
-
-/// Before the process tears down the libraries that tools compute with, their workers come to rest.
-extern "C" fn rest_at_exit() {
-    quietly((), || {
-        let patience = if inside_callback() {
-            Duration::ZERO
-        } else {
-            EXIT_PATIENCE
-        };
-        let shells = SHELLS.lock().clone();
-        for pool in shells.iter().filter_map(|shell| shell.open().ok()) {
-            pool.rest(patience);
-        }
-    });
-}
-
-/// Has [`rest_at_exit`] called at the end of the process, before the destructors of all libraries loaded so far.
-pub(super) fn rest_before_libraries_go() {
-    // SAFETY: the function keeps nothing but what is static. It can be registered more than once.
-    let _ = unsafe { libc::atexit(rest_at_exit) };
-}
 
 /// Opens a pool: one warm worker thread on each slot that `devices` names.
 ///
@@ -130,13 +42,8 @@ pub unsafe extern "C" fn toolpool_open(
                 text_or_null(devices, "the device string")?,
                 &device::visible(),
             )?;
-            let shell: &'static Shell = Box::leak(Box::new(Shell {
-                process: std::process::id(),
-                pool: RwLock::new(Some(Arc::new(Pool::open(slots)?))),
-            }));
-            SHELLS.lock().push(shell);
-            rest_before_libraries_go();
-            give(out, || std::ptr::from_ref(shell).cast_mut().cast())
+            let pool = Pool::open(slots)?;
+            give(out, || Shell::around(pool))
         })
     }
 }
@@ -222,9 +129,7 @@ pub unsafe extern "C" fn toolpool_close(pool: *mut toolpool_t) {
                 Level::Error,
                 "toolpool_close was called inside a tool's callback and did nothing",
             );
-        } else if shell.process == std::process::id()
-            && let Some(pool) = shell.shut()
-        {
+        } else if let Some(pool) = shell.shut() {
             pool.close();
         }
     });

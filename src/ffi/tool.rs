@@ -5,7 +5,7 @@ use parking_lot::Mutex;
 use toolpool_abi::{TOOLPOOL_OK, toolpool_callbacks_t, toolpool_error_t, toolpool_status_t};
 
 use super::batch::HOST;
-use super::pool::{let_tool_go, rest_before_libraries_go};
+use super::shell::{let_tool_go, rest_before_libraries_go};
 use super::{Handle, check_out, export, give, null, quietly, text, text_or_null};
 use crate::error::Result;
 use crate::tool::Tool;

@@ -105,6 +105,43 @@ impl Dedup {
     }
 }
 
+/// The positions of every unique item in the caller's input, where some have more than one.
+pub struct Positions {
+    /// Where the positions of an item start, and after the last where they end.
+    starts: Vec<u32>,
+    positions: Vec<u32>,
+}
+
+impl Positions {
+    /// The positions that `dedup` maps to each unique item; `None` where every item is unique.
+    #[must_use]
+    pub fn of(dedup: &Dedup) -> Option<Self> {
+        let map = dedup.map.as_ref()?;
+        let mut starts = vec![0; map.first.len() + 1];
+        for &unique in &map.unique_of {
+            starts[unique as usize + 1] += 1;
+        }
+        for unique in 0..map.first.len() {
+            starts[unique + 1] += starts[unique];
+        }
+        let mut next = starts.clone();
+        let mut positions = vec![0; map.unique_of.len()];
+        for (position, &unique) in (0..).zip(&map.unique_of) {
+            let place = &mut next[unique as usize];
+            positions[*place as usize] = position;
+            *place += 1;
+        }
+        Some(Self { starts, positions })
+    }
+
+    /// The positions of a unique item, rising.
+    #[must_use]
+    pub fn of_unique(&self, unique: u32) -> &[u32] {
+        let unique = unique as usize;
+        &self.positions[self.starts[unique] as usize..self.starts[unique + 1] as usize]
+    }
+}
+
 /// Items hashed before they are looked up: the lookups of a block miss the cache, and without the hashing between
 /// them the processor has many of those misses under way at once.
 const BLOCK: usize = 32;
@@ -218,6 +255,21 @@ mod tests {
         assert_eq!((dedup.positions(), dedup.uniques()), (3, 1));
         let dedup = Dedup::find(&Rows(vec![vec![b""]; 3]));
         assert_eq!((dedup.unique_of(2), dedup.first(0)), (0, 0));
+    }
+
+    #[test]
+    fn positions_are_those_that_the_unique_item_stands_for() {
+        let rows = Rows(vec![
+            vec![b"b"],
+            vec![b"a"],
+            vec![b"b"],
+            vec![b"c"],
+            vec![b"b"],
+        ]);
+        let positions = Positions::of(&Dedup::find(&rows)).unwrap();
+        let each = [0, 1, 2].map(|unique| positions.of_unique(unique).to_vec());
+        assert_eq!(each, [vec![0, 2, 4], vec![1], vec![3]]);
+        assert!(Positions::of(&Dedup::off(3)).is_none());
     }
 
     #[test]

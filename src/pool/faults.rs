@@ -1,32 +1,13 @@
 //! What becomes of a batch that failed as a whole.
 
-use super::job::{Job, State};
+use super::job::Job;
+use super::state::State;
 use crate::device::Slot;
 use crate::error::{Error, Status};
 use crate::mem::Part;
 
 /// So many items that fail alone, one after the other and alike, with none that succeeds, fail the job.
 const HOPELESS: usize = 32;
-
-/// Whether a job goes on.
-pub enum Verdict {
-    /// It does, or it has ended by itself.
-    Running,
-    /// It was cancelled: items that were not done have this error, the others their results.
-    Stopped(Error),
-    /// It failed as a whole.
-    Failed(Error),
-}
-
-impl Verdict {
-    /// Why items were not done.
-    pub fn error(&self) -> Option<&Error> {
-        match self {
-            Self::Running => None,
-            Self::Stopped(error) | Self::Failed(error) => Some(error),
-        }
-    }
-}
 
 /// Items that failed alone, one after the other and alike, while none succeeded.
 #[derive(Default)]
@@ -79,7 +60,7 @@ impl Job {
                     let why = format!(
                         "the job was given up after {HOPELESS} items failed alike and none succeeded"
                     );
-                    state.stop(Verdict::Failed(error.clone().within(why)));
+                    state.give_up(error.clone().within(why));
                 }
             }
         }

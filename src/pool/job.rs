@@ -1,19 +1,18 @@
 //! A job: a tool, its items, how far they are, and what came of them.
 
-use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use super::faults::{Streak, Verdict};
+use parking_lot::{Condvar, Mutex};
+
 use super::queue::{Asking, Queue};
+use super::state::{State, Verdict};
 use crate::device::Slot;
 use crate::error::{Error, Result, Status};
 use crate::mem::{Finished, Items, Part, Results};
-use crate::plan::batch::{Cut, Remaining};
-use crate::plan::dedup::Dedup;
-use crate::plan::order;
+use crate::plan::batch::Cut;
+use crate::plan::dedup::{Dedup, Positions};
 use crate::tool::{Batch, Tool};
-use parking_lot::{Condvar, Mutex};
 
 /// What a caller can say about a job.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,47 +65,11 @@ pub struct Job {
     items: Arc<Items>,
     dedup: Dedup,
     /// Where each distinct item stands in the input; `None` if every item is distinct.
-    duplicates: Option<Positions>,
+    positions: Option<Positions>,
     pending_bytes: u64,
     queue: Weak<Queue>,
-    pub(super) state: Mutex<State>,
+    state: Mutex<State>,
     changed: Condvar,
-}
-
-pub(super) struct State {
-    /// Distinct items that no worker has had, longest first.
-    fresh: VecDeque<Planned>,
-    remaining: Remaining,
-    /// Batches that come back from a failure, the latest last.
-    pub(super) again: Vec<Vec<u32>>,
-    /// Items that were on a device when it was lost; they run last, and alone.
-    pub(super) suspects: Vec<u32>,
-    /// Distinct items of which this is the second time: on the next loss they fail.
-    pub(super) tried_again: Vec<u32>,
-    /// Batches under way.
-    flights: usize,
-    running: usize,
-    /// Workers that are loading the tool for this job.
-    loading: usize,
-    /// Slots that could not load the tool, and why.
-    unfit: Vec<(usize, Error)>,
-    pub(super) finished: Vec<Finished>,
-    unread_bytes: u64,
-    done: u64,
-    failed: u64,
-    pub(super) streak: Streak,
-    pub(super) verdict: Verdict,
-    /// Items that will never be done, once the job has been stopped.
-    undone: Vec<u32>,
-    /// Somebody waits for the whole job, so there is no use in pausing.
-    unlimited: bool,
-}
-
-/// A distinct item in the queue.
-struct Planned {
-    cost: f64,
-    extent: u32,
-    unique: u32,
 }
 
 /// What a job has for a worker that asks.
@@ -127,36 +90,31 @@ impl Job {
         options: &JobOptions,
         queue: Weak<Queue>,
     ) -> Result<Arc<Self>> {
-        if u32::try_from(items.len()).is_ok_and(|len| len < u32::MAX) {
-            let dedup = if options.dedup {
-                Dedup::find(&*items)
-            } else {
-                Dedup::off(items.len())
-            };
-            let fresh = plan(&*tool, &items, &dedup)?;
-            let remaining = fresh.iter().fold(Remaining::default(), |mut sum, item| {
-                sum.add(item.cost);
-                sum
-            });
-            return Ok(Arc::new(Self {
-                duplicates: (dedup.uniques() < dedup.positions()).then(|| Positions::of(&dedup)),
-                tool,
-                items,
-                dedup,
-                pending_bytes: options.pending_bytes,
-                queue,
-                state: Mutex::new(State::new(fresh, remaining)),
-                changed: Condvar::new(),
-            }));
+        if items.len() >= u32::MAX as usize {
+            return Err(Error::new(
+                Status::Argument,
+                format_args!(
+                    "{} items in one job; at most {} are possible",
+                    items.len(),
+                    u32::MAX - 1
+                ),
+            ));
         }
-        Err(Error::new(
-            Status::Argument,
-            format_args!(
-                "{} items in one job; at most {} are possible",
-                items.len(),
-                u32::MAX - 1
-            ),
-        ))
+        let dedup = if options.dedup {
+            Dedup::find(&*items)
+        } else {
+            Dedup::off(items.len())
+        };
+        Ok(Arc::new(Self {
+            state: Mutex::new(State::of(&*tool, &items, &dedup)?),
+            changed: Condvar::new(),
+            positions: Positions::of(&dedup),
+            pending_bytes: options.pending_bytes,
+            tool,
+            items,
+            dedup,
+            queue,
+        }))
     }
 
     /// The tool.
@@ -280,8 +238,8 @@ impl Job {
 
     fn some(&self, finished: Vec<Finished>, undone: &[u32], reason: Option<Error>) -> Results {
         Results::some(finished, undone, reason, |unique, each| {
-            match &self.duplicates {
-                Some(duplicates) => duplicates
+            match &self.positions {
+                Some(positions) => positions
                     .of_unique(unique)
                     .iter()
                     .for_each(|&position| each(position)),
@@ -360,7 +318,7 @@ impl Job {
         let mut state = self.state.lock();
         let fit = |slot: usize| live[slot] && !state.unfit.iter().any(|&(unfit, _)| unfit == slot);
         if !(0..live.len()).any(fit) {
-            state.stop(Verdict::Failed(error.clone()));
+            state.give_up(error.clone());
             self.changed.notify_all();
         }
     }
@@ -414,8 +372,8 @@ impl Job {
 
     /// Puts what became of some items among the results.
     pub(super) fn finish(&self, state: &mut State, uniques: Vec<u32>, part: Part, slot: &Slot) {
-        let copies = |unique: u32| match &self.duplicates {
-            Some(duplicates) => duplicates.of_unique(unique).len() as u64,
+        let copies = |unique: u32| match &self.positions {
+            Some(positions) => positions.of_unique(unique).len() as u64,
             None => 1,
         };
         state.done += uniques.iter().map(|&unique| copies(unique)).sum::<u64>();
@@ -443,136 +401,5 @@ impl Job {
         {
             queue.wake();
         }
-    }
-}
-
-impl State {
-    fn new(fresh: VecDeque<Planned>, remaining: Remaining) -> Self {
-        Self {
-            fresh,
-            remaining,
-            again: Vec::new(),
-            suspects: Vec::new(),
-            tried_again: Vec::new(),
-            flights: 0,
-            running: 0,
-            loading: 0,
-            unfit: Vec::new(),
-            finished: Vec::new(),
-            unread_bytes: 0,
-            done: 0,
-            failed: 0,
-            streak: Streak::default(),
-            verdict: Verdict::Running,
-            undone: Vec::new(),
-            unlimited: false,
-        }
-    }
-
-    fn over(&self) -> bool {
-        self.flights == 0 && !self.has_work()
-    }
-
-    fn has_work(&self) -> bool {
-        !(self.fresh.is_empty() && self.again.is_empty() && self.suspects.is_empty())
-    }
-
-    /// How many distinct items wait.
-    fn left(&self) -> usize {
-        self.fresh.len() + self.again.iter().map(Vec::len).sum::<usize>() + self.suspects.len()
-    }
-
-    /// The next batch: what comes back from failures, then the longest fresh items, then suspects one by one.
-    fn cut(&mut self, limits: Cut, slots: usize) -> Vec<u32> {
-        if let Some(batch) = self.again.pop() {
-            return batch;
-        }
-        if self.fresh.is_empty() {
-            let suspect = self.suspects.pop();
-            self.tried_again.extend(suspect);
-            return suspect.into_iter().collect();
-        }
-        let queue = self
-            .fresh
-            .iter()
-            .map(|item| (item.cost, u64::from(item.extent)));
-        let count = limits.next_batch(queue, &self.remaining, slots);
-        let batch = self.fresh.drain(..count).map(|item| {
-            self.remaining.remove(item.cost);
-            item.unique
-        });
-        batch.collect()
-    }
-
-    /// Takes everything out of the queue. The first reason to stop counts.
-    pub(super) fn stop(&mut self, verdict: Verdict) {
-        if !matches!(self.verdict, Verdict::Running) || self.over() {
-            return;
-        }
-        self.verdict = verdict;
-        self.remaining = Remaining::default();
-        self.undone
-            .extend(self.fresh.drain(..).map(|item| item.unique));
-        self.undone.extend(self.again.drain(..).flatten());
-        self.undone.append(&mut self.suspects);
-        self.fresh.shrink_to_fit();
-    }
-
-    fn take_finished(&mut self) -> Vec<Finished> {
-        self.unread_bytes = 0;
-        std::mem::take(&mut self.finished)
-    }
-}
-
-/// The distinct items of a job, longest first.
-fn plan(tool: &dyn Tool, items: &Items, dedup: &Dedup) -> Result<VecDeque<Planned>> {
-    let given = items.costs();
-    let mut costs = Vec::with_capacity(dedup.uniques());
-    for unique in 0..dedup.uniques() {
-        let position = dedup.first(unique);
-        let cost = given.map_or_else(|| tool.cost(items.first(position)), |given| given[position]);
-        order::check_cost(position, cost)?;
-        costs.push(cost);
-    }
-    let planned = order::longest_first(&costs).into_iter().map(|unique| {
-        let extent = tool.extent(items.first(dedup.first(unique as usize)));
-        Planned {
-            cost: costs[unique as usize],
-            extent: u32::try_from(extent).unwrap_or(u32::MAX),
-            unique,
-        }
-    });
-    Ok(planned.collect())
-}
-
-/// The positions of each distinct item in the caller's input.
-struct Positions {
-    /// Where the positions of an item start, and after the last where they end.
-    starts: Vec<u32>,
-    positions: Vec<u32>,
-}
-
-impl Positions {
-    fn of(dedup: &Dedup) -> Self {
-        let mut starts = vec![0; dedup.uniques() + 1];
-        for position in 0..dedup.positions() {
-            starts[dedup.unique_of(position) + 1] += 1;
-        }
-        for unique in 0..dedup.uniques() {
-            starts[unique + 1] += starts[unique];
-        }
-        let mut next = starts.clone();
-        let mut positions = vec![0; dedup.positions()];
-        for position in 0..dedup.positions() {
-            let place = &mut next[dedup.unique_of(position)];
-            positions[*place as usize] = position as u32;
-            *place += 1;
-        }
-        Self { starts, positions }
-    }
-
-    fn of_unique(&self, unique: u32) -> &[u32] {
-        let unique = unique as usize;
-        &self.positions[self.starts[unique] as usize..self.starts[unique + 1] as usize]
     }
 }

@@ -3,6 +3,7 @@
 mod faults;
 mod job;
 mod queue;
+mod state;
 mod warm;
 mod worker;
 

@@ -1,0 +1,105 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::{Mutex, RwLock};
+
+use super::{null, quietly, refuse_forked};
+use crate::error::{Error, Result, Status};
+use crate::pool::Pool;
+use crate::tool::Tool;
+use crate::tools::inside_callback;
+
+/// A pool: slots, their warm workers, the scheduler. Any number of threads may use it at once.
+pub struct toolpool_t {
+    _opaque: [u8; 0],
+}
+
+/// What a pool handle points to. Never freed, so that a late call finds a closed pool and not freed memory.
+pub(super) struct Shell {
+    process: u32,
+    pool: RwLock<Option<Arc<Pool>>>,
+}
+
+/// All pools that were ever opened.
+static SHELLS: Mutex<Vec<&'static Shell>> = Mutex::new(Vec::new());
+
+/// How long the end of the process waits for workers to come out of their tools.
+const EXIT_PATIENCE: Duration = Duration::from_secs(10);
+
+impl Shell {
+    /// Puts a pool into a shell of its own.
+    pub(super) fn around(pool: Pool) -> *mut toolpool_t {
+        let shell: &'static Self = Box::leak(Box::new(Self {
+            process: std::process::id(),
+            pool: RwLock::new(Some(Arc::new(pool))),
+        }));
+        SHELLS.lock().push(shell);
+        rest_before_libraries_go();
+        std::ptr::from_ref(shell).cast_mut().cast()
+    }
+
+    /// # Safety
+    /// `pool` is NULL or came from `toolpool_open`.
+    pub(super) unsafe fn of(pool: *const toolpool_t) -> Result<&'static Self> {
+        // SAFETY: shells are never freed.
+        unsafe { pool.cast::<Self>().as_ref() }.ok_or_else(|| null("the pool"))
+    }
+
+    fn open(&self) -> Result<Arc<Pool>> {
+        refuse_forked(self.process)?;
+        let pool = self.pool.read();
+        pool.clone()
+            .ok_or_else(|| Error::new(Status::Closed, "the pool is closed"))
+    }
+
+    /// Closes the shell: the pool that was in it, if it was open. None in a forked child, whose workers are the
+    /// parent's.
+    pub(super) fn shut(&self) -> Option<Arc<Pool>> {
+        refuse_forked(self.process).ok()?;
+        self.pool.write().take()
+    }
+}
+
+/// The open pool behind a handle.
+///
+/// # Safety
+/// `pool` is NULL or came from `toolpool_open`.
+pub(super) unsafe fn open_pool(pool: *const toolpool_t) -> Result<Arc<Pool>> {
+    // SAFETY: as required of the caller.
+    unsafe { Shell::of(pool) }?.open()
+}
+
+/// Drops a share of a tool; if it was the last that could ask for it, workers unload it.
+pub(super) fn let_tool_go(tool: Arc<dyn Tool>) {
+    let Some(owner) = tool.identity().owner() else {
+        return;
+    };
+    drop(tool);
+    if owner.strong_count() == 0 {
+        let shells = SHELLS.lock().clone();
+        for pool in shells.iter().filter_map(|shell| shell.open().ok()) {
+            pool.sweep();
+        }
+    }
+}
+
+/// Before the process tears down the libraries that tools compute with, their workers come to rest.
+extern "C" fn rest_at_exit() {
+    quietly((), || {
+        let patience = if inside_callback() {
+            Duration::ZERO
+        } else {
+            EXIT_PATIENCE
+        };
+        let shells = SHELLS.lock().clone();
+        for pool in shells.iter().filter_map(|shell| shell.open().ok()) {
+            pool.rest(patience);
+        }
+    });
+}
+
+/// Has [`rest_at_exit`] called at the end of the process, before the destructors of all libraries loaded so far.
+pub(super) fn rest_before_libraries_go() {
+    // SAFETY: the function keeps nothing but what is static. It can be registered more than once.
+    let _ = unsafe { libc::atexit(rest_at_exit) };
+}
