@@ -58,10 +58,6 @@ static inline void refused_at(const char *file, int line, const char *call, int3
 /* Begins a test's main(). */
 static inline void begin(void) { alarm(HANG_SECONDS); }
 
-/* In a sanitized build, memory that is refused is NULL, as it is elsewhere. */
-const char *__asan_default_options(void);
-const char *__asan_default_options(void) { return "allocator_may_return_null=1"; }
-
 static inline toolpool_t *open_pool(const char *devices) {
     toolpool_t *pool = NULL;
     OK(toolpool_open(devices, &pool, &err));
