@@ -140,6 +140,8 @@ impl Tool {
     }
 }
 
+/// The type to compute in. On CPUs `auto` is fp32, also where there are bf16 units: the attention kernel, which is most of
+/// what makes the CPU engine fast, is fp32.
 fn kind_on(dtype: Dtype, place: Place) -> Kind {
     match dtype {
         Dtype::Fp32 => Kind::Float,
@@ -147,19 +149,9 @@ fn kind_on(dtype: Dtype, place: Place) -> Kind {
         Dtype::Fp16 => Kind::Half,
         Dtype::Auto => match place.device {
             Device::Cuda(_) if place.capability >= (8, 0) => Kind::BFloat16,
-            Device::Cpu if fast_bf16() => Kind::BFloat16,
             _ => Kind::Float,
         },
     }
-}
-
-/// Whether the CPU multiplies bf16 matrices faster than fp32 ones: without bf16 units it emulates them, 20
-/// times slower.
-fn fast_bf16() -> bool {
-    #[cfg(target_arch = "x86_64")]
-    return std::arch::is_x86_feature_detected!("avx512bf16");
-    #[cfg(not(target_arch = "x86_64"))]
-    false
 }
 
 /// A loaded model on one slot.
