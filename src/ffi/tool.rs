@@ -37,7 +37,7 @@ pub(super) unsafe fn current(tool: *const toolpool_tool_t) -> Result<Arc<dyn Too
 /// | kind | source | what it does |
 /// | --- | --- | --- |
 /// | `echo` | NULL | copies the first field of an item to the output `output` (bytes) |
-/// | `esm2` | a directory, a fair-esm `.pt` file, or a hub id in the local Hugging Face cache | ESM-2 protein embeddings |
+/// | `esm2` | a transformers directory, or a hub id in the local Hugging Face cache | ESM-2 protein embeddings |
 /// | `library` | `FILE:SYMBOL` or `FILE:SYMBOL:SOURCE` | the tool that ::toolpool_entry_t SYMBOL of a shared library makes |
 ///
 /// The first torch tool of a process loads libtorch and the torch backend. A library is a program: open only what you

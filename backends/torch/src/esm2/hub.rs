@@ -75,7 +75,7 @@ fn cached(source: &str, organisation: &str, name: &str) -> Result<PathBuf> {
     let missing = |what: &Path| {
         Error::Model(format!(
             "{source} is not in the Hugging Face cache ({} is not there); fetch it once with \
-             `toolpool fetch {source}` or `hf download {source}`, or give a checkpoint directory. \
+             `hf download {source}` (of the Python package huggingface_hub), or give a checkpoint directory. \
              HF_HUB_CACHE and HF_HOME say where the cache is",
             what.display()
         ))
