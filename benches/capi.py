@@ -47,7 +47,12 @@ def load() -> c.CDLL:
         function = getattr(library, name)
         function.argtypes = arguments
         function.restype = c.c_size_t if name.endswith("_len") else c.c_int32
-    for name in ("toolpool_close", "toolpool_tool_free", "toolpool_items_free", "toolpool_results_free"):
+    for name in (
+        "toolpool_close",
+        "toolpool_tool_free",
+        "toolpool_items_free",
+        "toolpool_results_free",
+    ):
         getattr(library, name).restype = None
     library.toolpool_error_message.argtypes = [handle]
     library.toolpool_error_message.restype = text
@@ -68,7 +73,12 @@ class Pool:
     def items(self, data, offsets) -> c.c_void_p:
         """Items over a numpy array of bytes and int64 offsets, which stay the caller's."""
         return self._made(
-            "toolpool_items_borrow", data.ctypes.data, offsets.ctypes.data, len(offsets) - 1, None, None
+            "toolpool_items_borrow",
+            data.ctypes.data,
+            offsets.ctypes.data,
+            len(offsets) - 1,
+            None,
+            None,
         )
 
     def run(self, items: c.c_void_p) -> c.c_void_p:

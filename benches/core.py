@@ -1,6 +1,6 @@
 """What toolpool itself costs, without a model: each figure from a process of its own.
 
-    python benches/core.py FIGURE    prints the figure as a number
+python benches/core.py FIGURE    prints the figure as a number
 """
 
 from __future__ import annotations

@@ -37,7 +37,9 @@ def transformers(model: str, sequences: list[str], threads: int):
     from transformers import EsmModel
 
     torch.set_num_threads(threads)
-    esm = EsmModel.from_pretrained(model, attn_implementation="sdpa", add_pooling_layer=False).eval()
+    esm = EsmModel.from_pretrained(
+        model, attn_implementation="sdpa", add_pooling_layer=False
+    ).eval()
     tokens = [torch.tensor([tokenize(sequence)]) for sequence in sequences]
 
     def run() -> None:
@@ -74,7 +76,7 @@ def fair_esm(model: str, sequences: list[str], threads: int):
         with torch.no_grad():
             for _, strings, rows in loader:
                 layer = network(rows, repr_layers=[last])["representations"][last]
-                for row, string in zip(layer, strings):
+                for row, string in zip(layer, strings, strict=True):
                     row[1 : len(string) + 1].mean(0).clone()
 
     return run
@@ -87,7 +89,11 @@ def gemm(model: str, sequences: list[str], threads: int):
     torch.set_num_threads(threads)
     with open(f"{model}/config.json") as file:
         config = json.load(file)
-    width, wide, layers = config["hidden_size"], config["intermediate_size"], config["num_hidden_layers"]
+    width, wide, layers = (
+        config["hidden_size"],
+        config["intermediate_size"],
+        config["num_hidden_layers"],
+    )
     rows = 1024
     shapes = [(width, 3 * width), (width, width), (width, wide), (wide, width)]
     products = [(torch.rand(rows, k), torch.rand(k, n), torch.empty(rows, n)) for k, n in shapes]
@@ -122,7 +128,11 @@ class Engine:
     def __init__(self, name: str, model: str, sequences: list[str], threads: int, cores: list[int]):
         command = [sys.executable, __file__, name, model, str(threads), ",".join(map(str, cores))]
         self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
         )
         self._say(json.dumps(sequences))
         self.flops = float(self.process.stdout.readline())

@@ -23,14 +23,21 @@ ROOT = Path(__file__).resolve().parent.parent
 
 CORE_GOALS = {
     "lpt_ns": ("static LPT, 1M log-normal costs on 8 slots", "ns an item", 80),
-    "echo_ns": ("1M distinct items of 200 bytes through `echo`, dedup on, 2 workers", "ns an item", 400),
+    "echo_ns": (
+        "1M distinct items of 200 bytes through `echo`, dedup on, 2 workers",
+        "ns an item",
+        400,
+    ),
     "echo_bytes": ("its memory beyond inputs and outputs", "bytes an item", 150),
     "warm_us": ("a warm run of one item", "µs", 50),
     "dlopen_ms": ("dlopen of libtoolpool.so", "ms", 2),
 }
 
 # Ratios of toolpool's speed to each peer's that are to be reached.
-ONE_THREAD = {"8M": {"transformers": 1.25, "fair_esm": 3.0}, "35M": {"transformers": 1.2, "fair_esm": 3.0}}
+ONE_THREAD = {
+    "8M": {"transformers": 1.25, "fair_esm": 3.0},
+    "35M": {"transformers": 1.2, "fair_esm": 3.0},
+}
 TWO_THREADS = {
     "8M": {"transformers": 1.5, "transformers × 2": 1.0},
     "35M": {"transformers": 1.3, "transformers × 2": 1.0},
@@ -94,11 +101,15 @@ def measure(shape: str, threads: int, peers: dict[str, float], rounds: int) -> l
     speed = {name: tokens / statistics.median(times) for name, times in seconds.items()}
     rows = [Row(shape, threads, "toolpool", speed["toolpool"])]
     for name, goal in peers.items():
-        ratios = [peer / ours for peer, ours in zip(seconds[name], seconds["toolpool"])]
+        ratios = [
+            peer / ours for peer, ours in zip(seconds[name], seconds["toolpool"], strict=True)
+        ]
         rows.append(Row(shape, threads, name, speed[name], statistics.median(ratios), goal))
     gigaflops = flops / statistics.median(seconds["gemm"]) / 1e9
     share = model_flops(shape, proteins) / statistics.median(seconds["toolpool"]) / 1e9 / gigaflops
-    rows.append(Row(shape, threads, f"GEMM at {gigaflops:.0f} GFLOP/s; toolpool's share of it", 0, share))
+    rows.append(
+        Row(shape, threads, f"GEMM at {gigaflops:.0f} GFLOP/s; toolpool's share of it", 0, share)
+    )
     return rows
 
 
@@ -137,10 +148,16 @@ def plot(rows: list[Row], path: Path) -> None:
     matplotlib.use("svg")
     from matplotlib import pyplot
 
-    panels = sorted({(row.shape, row.threads) for row in rows}, key=lambda panel: (len(panel[0]), panel))
+    panels = sorted(
+        {(row.shape, row.threads) for row in rows}, key=lambda panel: (len(panel[0]), panel)
+    )
     figure, axes = pyplot.subplots(1, len(panels), figsize=(3.4 * len(panels), 3.2), squeeze=False)
-    for axis, (shape, threads) in zip(axes[0], panels):
-        bars = [row for row in rows if (row.shape, row.threads) == (shape, threads) and row.tokens_per_second]
+    for axis, (shape, threads) in zip(axes[0], panels, strict=True):
+        bars = [
+            row
+            for row in rows
+            if (row.shape, row.threads) == (shape, threads) and row.tokens_per_second
+        ]
         colors = ["#1f6f8b" if row.engine == "toolpool" else "#b8c4c9" for row in bars]
         names = [row.engine.replace("_", "-") for row in bars]
         axis.bar(names, [row.tokens_per_second for row in bars], color=colors)
@@ -162,9 +179,13 @@ def hardware() -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--rounds", type=int, default=5, help="rounds of each comparison (default 5)")
+    parser.add_argument(
+        "--rounds", type=int, default=5, help="rounds of each comparison (default 5)"
+    )
     parser.add_argument("--shapes", default="8M,35M", help="shapes of ESM-2 (default 8M,35M)")
-    parser.add_argument("--out", type=Path, default=ROOT / "build/bench", help="default build/bench")
+    parser.add_argument(
+        "--out", type=Path, default=ROOT / "build/bench", help="default build/bench"
+    )
     arguments = parser.parse_args()
 
     figures = {name: core.measure(name) for name in CORE_GOALS}

@@ -1,6 +1,7 @@
-// What a CUDA worker needs of libtorch and tch does not have: streams, events, pinned copies, attention over packed
-// sequences, GELU in the epilogue of a matrix product. Only headers without CUDA are used; libtorch_cuda is loaded by
-// load_cuda(). Functions return OK, OUT_OF_MEMORY or FAILED, the latter two with a message.
+// What a CUDA worker needs of libtorch and tch does not have: streams, events, pinned copies,
+// attention over packed sequences, GELU in the epilogue of a matrix product. Only headers without
+// CUDA are used; libtorch_cuda is loaded by load_cuda(). Functions return OK, OUT_OF_MEMORY or
+// FAILED, the latter two with a message.
 
 #include <ATen/Context.h>
 #include <ATen/core/Tensor.h>
@@ -63,7 +64,8 @@ struct toolpool_shim_stream {
 
 // While it lives, its thread works on a stream's device and stream, without autograd.
 struct toolpool_shim_scope {
-    explicit toolpool_shim_scope(c10::Stream stream) : device(stream.device()), before(cuda().exchangeStream(stream)) {}
+    explicit toolpool_shim_scope(c10::Stream stream)
+        : device(stream.device()), before(cuda().exchangeStream(stream)) {}
     ~toolpool_shim_scope() {
         try {
             cuda().exchangeStream(before);
@@ -75,14 +77,16 @@ struct toolpool_shim_scope {
     c10::Stream before;
 };
 
-// Loads libtorch_cuda.so from beside libtorch_cpu.so, so that libtorch's first look for CUDA finds it.
+// Loads libtorch_cuda.so from beside libtorch_cpu.so, so that libtorch's first look for CUDA finds
+// it.
 int toolpool_shim_load_cuda(int *devices, char *message) {
     return guarded(message, [&] {
         Dl_info info{};
         dladdr(reinterpret_cast<const void *>(&at::globalContext), &info);
         std::string path = info.dli_fname ? info.dli_fname : "";
         path = path.substr(0, path.rfind('/') + 1) + "libtorch_cuda.so";
-        TORCH_CHECK(dlopen(path.c_str(), RTLD_NOW | RTLD_GLOBAL), "libtorch's CUDA part cannot be loaded: ", dlerror());
+        TORCH_CHECK(dlopen(path.c_str(), RTLD_NOW | RTLD_GLOBAL),
+                    "libtorch's CUDA part cannot be loaded: ", dlerror());
         TORCH_CHECK(at::hasCUDA(), "libtorch sees no CUDA device");
         *devices = cuda().deviceCount();
     });
@@ -98,7 +102,8 @@ int toolpool_shim_stream_new(int device, toolpool_shim_stream **out, char *messa
 
 void toolpool_shim_stream_free(toolpool_shim_stream *stream) { delete stream; }
 
-int toolpool_shim_enter(const toolpool_shim_stream *stream, toolpool_shim_scope **out, char *message) {
+int toolpool_shim_enter(const toolpool_shim_stream *stream, toolpool_shim_scope **out,
+                        char *message) {
     return guarded(message, [&] { *out = new toolpool_shim_scope(stream->stream); });
 }
 
@@ -134,33 +139,37 @@ int toolpool_shim_to_host(const at::Tensor *tensor, at::Tensor **out, char *mess
 int toolpool_shim_to_device(const at::Tensor *tensor, int device, at::Tensor **out, char *message) {
     return guarded(message, [&] {
         c10::Device on(c10::DeviceType::CUDA, static_cast<c10::DeviceIndex>(device));
-        *out = new at::Tensor(tensor->pin_memory().to(tensor->options().device(on), /*non_blocking=*/true));
+        *out = new at::Tensor(
+            tensor->pin_memory().to(tensor->options().device(on), /*non_blocking=*/true));
     });
 }
 
-// Attention over packed sequences: q, k, v [tokens, heads, width] (any stride between rows), `starts` int32
-// [sequences + 1] on their device; the result is [tokens, heads, width]. `flash` takes fp16 and bf16 from capability
-// 8.0 (Dao 2023, FlashAttention-2); without it, memory-efficient attention takes fp32 and older devices.
-int toolpool_shim_attention(const at::Tensor *q, const at::Tensor *k, const at::Tensor *v, const at::Tensor *starts,
-                            int64_t longest, double scale, bool flash, at::Tensor **out, char *message) {
+// Attention over packed sequences: q, k, v [tokens, heads, width] (any stride between rows),
+// `starts` int32 [sequences + 1] on their device; the result is [tokens, heads, width]. `flash`
+// takes fp16 and bf16 from capability 8.0 (Dao 2023, FlashAttention-2); without it,
+// memory-efficient attention takes fp32 and older devices.
+int toolpool_shim_attention(const at::Tensor *q, const at::Tensor *k, const at::Tensor *v,
+                            const at::Tensor *starts, int64_t longest, double scale, bool flash,
+                            at::Tensor **out, char *message) {
     return guarded(message, [&] {
         if (flash) {
-            auto result = at::_flash_attention_forward(*q, *k, *v, *starts, *starts, longest, longest, 0.0,
-                                                       /*is_causal=*/false, /*return_debug_mask=*/false,
-                                                       std::optional<double>(scale));
+            auto result = at::_flash_attention_forward(
+                *q, *k, *v, *starts, *starts, longest, longest, 0.0,
+                /*is_causal=*/false, /*return_debug_mask=*/false, std::optional<double>(scale));
             *out = new at::Tensor(std::get<0>(result));
             return;
         }
-        auto result = at::_efficient_attention_forward(q->unsqueeze(0), k->unsqueeze(0), v->unsqueeze(0), std::nullopt,
-                                                       *starts, *starts, longest, longest, 0.0, /*custom_mask_type=*/0,
-                                                       /*compute_log_sumexp=*/false, std::optional<double>(scale));
+        auto result = at::_efficient_attention_forward(
+            q->unsqueeze(0), k->unsqueeze(0), v->unsqueeze(0), std::nullopt, *starts, *starts,
+            longest, longest, 0.0, /*custom_mask_type=*/0,
+            /*compute_log_sumexp=*/false, std::optional<double>(scale));
         *out = new at::Tensor(std::get<0>(result).squeeze(0));
     });
 }
 
 // gelu(x·weight + bias) in one kernel where cuBLASLt has it; on CUDA its GELU is the tanh form.
-int toolpool_shim_linear_gelu(const at::Tensor *bias, const at::Tensor *x, const at::Tensor *weight, at::Tensor **out,
-                              char *message) {
+int toolpool_shim_linear_gelu(const at::Tensor *bias, const at::Tensor *x, const at::Tensor *weight,
+                              at::Tensor **out, char *message) {
     return guarded(message, [&] {
         *out = new at::Tensor(at::_addmm_activation(*bias, *x, *weight, 1, 1, /*use_gelu=*/true));
     });
