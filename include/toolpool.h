@@ -30,7 +30,8 @@
  *             calls return TOOLPOOL_ERR_REENTRANT.
  * Structs.    Those with visible fields start with their size: initialise them by their INIT macro.
  * fork.       In a forked child, calls with handles of the parent return TOOLPOOL_ERR_FORKED.
- * Load.       Loading the library does nothing: no thread, no CUDA context, no output. Worker threads block all signals.
+ * Load.       Loading the library does nothing: no thread, no CUDA context, no output. Worker threads block all signals but
+ *             those of faults (SIGSEGV and the like). At exit, workers have 10 s to come out of their tools.
  *             Linux x86-64, glibc 2.34 or later.
  *
  * ENVIRONMENT, read by toolpool_open(), toolpool_devices_list() and toolpool_tool_open() only

@@ -2,6 +2,7 @@
 //!
 //! The C surface in [`ffi`] is the product; `ARCHITECTURE.md` is the map of the house.
 
+pub mod callback;
 pub mod device;
 pub mod error;
 #[allow(non_camel_case_types, clippy::missing_safety_doc)]

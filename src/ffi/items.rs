@@ -79,7 +79,8 @@ pub unsafe extern "C" fn toolpool_items_from_strings(
             let mut items = Vec::with_capacity(n);
             for (index, &string) in strings.iter().enumerate() {
                 let item = match lengths {
-                    Some(lengths) => array(string.cast::<u8>(), lengths[index], "the string")?,
+                    Some(lengths) => array(string.cast::<u8>(), lengths[index], "the string")
+                        .map_err(|error| error.at(index))?,
                     None if string.is_null() => return Err(null("the string").at(index)),
                     None => std::ffi::CStr::from_ptr(string).to_bytes(),
                 };

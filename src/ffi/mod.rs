@@ -20,9 +20,9 @@ use std::time::Duration;
 
 use toolpool_abi::{TOOLPOOL_ERR_ARGUMENT, TOOLPOOL_OK, toolpool_error_t, toolpool_status_t};
 
+use crate::callback;
 use crate::error::{Error, Result, Status};
 use crate::tool::panic_error;
-use crate::tools;
 
 /// Binds an opaque C type to the Rust type behind it, of which the handle is a `Box`.
 trait Handle: Sized {
@@ -171,7 +171,7 @@ unsafe fn array<'a, T>(array: *const T, len: usize, what: &str) -> Result<&'a [T
 
 /// Refuses to wait inside a tool's callback.
 fn refuse_inside(call: &str) -> Result<()> {
-    if tools::inside_callback() {
+    if callback::inside() {
         return Err(Error::new(
             Status::Reentrant,
             format_args!(

@@ -6,10 +6,11 @@ use super::device::toolpool_devices_t;
 use super::shell::{Shell, open_pool, toolpool_t};
 use super::tool::{current, toolpool_tool_t};
 use super::{Handle, check_out, export, give, limit, quietly, refuse_inside, text_or_null};
+use crate::callback;
 use crate::device;
 use crate::log::{Level, log};
 use crate::pool::Pool;
-use crate::tools::{describe, inside_callback};
+use crate::tools::describe;
 
 /// Opens a pool: one warm worker thread on each slot that `devices` names.
 ///
@@ -124,7 +125,7 @@ pub unsafe extern "C" fn toolpool_close(pool: *mut toolpool_t) {
         let Ok(shell) = (unsafe { Shell::of(pool) }) else {
             return;
         };
-        if inside_callback() {
+        if callback::inside() {
             log(
                 Level::Error,
                 "toolpool_close was called inside a tool's callback and did nothing",

@@ -4,10 +4,10 @@ use std::time::Duration;
 use parking_lot::{Mutex, RwLock};
 
 use super::{null, quietly, refuse_forked};
+use crate::callback;
 use crate::error::{Error, Result, Status};
 use crate::pool::Pool;
 use crate::tool::Tool;
-use crate::tools::inside_callback;
 
 /// A pool: slots, their warm workers, the scheduler. Any number of threads may use it at once.
 pub struct toolpool_t {
@@ -86,7 +86,7 @@ pub(super) fn let_tool_go(tool: Arc<dyn Tool>) {
 /// Before the process tears down the libraries that tools compute with, their workers come to rest.
 extern "C" fn rest_at_exit() {
     quietly((), || {
-        let patience = if inside_callback() {
+        let patience = if callback::inside() {
             Duration::ZERO
         } else {
             EXIT_PATIENCE

@@ -3,6 +3,7 @@
 use std::ffi::c_void;
 use std::sync::Arc;
 
+use crate::callback::Inside;
 use crate::error::{Error, Result, Status};
 use crate::plan::dedup::Fields;
 
@@ -30,6 +31,7 @@ impl Release {
 
 impl Drop for Release {
     fn drop(&mut self) {
+        let _inside = Inside::enter();
         // SAFETY: promised by the caller of `new`; drop runs once.
         unsafe { (self.call)(self.user) }
     }

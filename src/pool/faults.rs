@@ -54,7 +54,7 @@ impl Job {
                 state.again.push(first);
             }
             _ => {
-                let hopeless = state.streak.failed(error);
+                let hopeless = error.status() != Status::OutOfMemory && state.streak.failed(error);
                 self.fail(state, uniques, error, slot);
                 if hopeless {
                     let why = format!(

@@ -91,12 +91,11 @@ impl Queue {
     pub fn add(&self, job: &Arc<Job>) -> Result<()> {
         let mut state = self.state.lock();
         state.check_open()?;
-        match job.left() {
-            0 => return Ok(()),
-            1 => drop(self.work.notify_one()),
-            _ => drop(self.work.notify_all()),
+        if job.left() > 0 {
+            // All look: the first to come may have to load the tool, which another has.
+            self.work.notify_all();
+            state.jobs.push_back(Arc::clone(job));
         }
-        state.jobs.push_back(Arc::clone(job));
         Ok(())
     }
 
@@ -215,9 +214,10 @@ impl Queue {
         self.let_go(state);
     }
 
-    /// The slots whose worker is there.
-    pub fn live(&self) -> Vec<bool> {
-        self.state.lock().live.clone()
+    /// A worker has loaded the tool of a job, or failed to. Under the lock, so that no slot is lost between the two looks.
+    pub fn loaded(&self, job: &Job, slot: usize, outcome: Result<()>) {
+        let state = self.state.lock();
+        job.loaded(slot, outcome, &state.live);
     }
 
     /// Forgets what is over, outside the lock: what it held is released by code of the caller.

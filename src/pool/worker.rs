@@ -6,7 +6,7 @@ use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
-use nix::sys::signal::{SigSet, SigmaskHow};
+use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 
 use super::job::Job;
 use super::queue::{Asking, Queue, Task};
@@ -20,12 +20,27 @@ use crate::tool::{Loaded, Tool, Work, panic_error};
 pub fn spawn(queue: Arc<Queue>, slot: Slot) -> std::io::Result<JoinHandle<()>> {
     let thread = std::thread::Builder::new().name(format!("toolpool-{}", slot.number));
     // Signals are for the threads of the host program. A thread inherits what its maker blocks.
-    let before = SigSet::all().thread_swap_mask(SigmaskHow::SIG_BLOCK)?;
+    let mut blocked = SigSet::all();
+    for fault in [
+        Signal::SIGSEGV,
+        Signal::SIGBUS,
+        Signal::SIGFPE,
+        Signal::SIGILL,
+        Signal::SIGTRAP,
+        Signal::SIGSYS,
+    ] {
+        blocked.remove(fault);
+    }
+    let before = blocked.thread_swap_mask(SigmaskHow::SIG_BLOCK)?;
     let spawned = thread.spawn(move || {
         let lost = {
             let mut worker = Worker::new(&queue, &slot);
-            catch_unwind(AssertUnwindSafe(|| worker.serve()))
-                .unwrap_or_else(|panic| Some(panic_error("a worker", &*panic)))
+            let served = catch_unwind(AssertUnwindSafe(|| worker.serve()));
+            served.unwrap_or_else(|panic| {
+                let error = panic_error("a worker", &*panic);
+                worker.abandon(&error);
+                Some(error)
+            })
         };
         if let Some(error) = lost {
             log(Level::Error, &format!("{slot} is lost: {error}"));
@@ -278,7 +293,7 @@ impl<'a> Worker<'a> {
             .err()
             .filter(|error| error.status() == Status::DeviceLost)
             .cloned();
-        job.loaded(self.slot.number, outcome, &self.queue.live());
+        self.queue.loaded(job, self.slot.number, outcome);
         self.queue.idle();
         self.queue.wake();
         self.queue.retire();

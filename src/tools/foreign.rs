@@ -1,6 +1,5 @@
 //! A tool made of C functions: callbacks in this process, or what a shared library's entry filled in.
 
-use std::cell::Cell;
 use std::collections::VecDeque;
 use std::ffi::{CStr, c_char, c_void};
 use std::ptr::null_mut;
@@ -12,39 +11,11 @@ use toolpool_abi::{
     toolpool_device_t, toolpool_error_t, toolpool_outputs_t, toolpool_status_t,
 };
 
+use crate::callback::Inside;
 use crate::device::{Device, Kind, Slot};
 use crate::error::{Error, Result, Status};
 use crate::plan::batch::Cut;
 use crate::tool::{Batch, DEFAULT_LIMITS, Identity, Loaded, Tool, Work};
-
-thread_local! {
-    static INSIDE: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Whether this thread is inside a foreign callback, where waiting for the pool would be waiting for itself.
-#[must_use]
-pub fn inside_callback() -> bool {
-    INSIDE.get()
-}
-
-/// Marks this thread as inside a callback until dropped.
-struct Inside {
-    before: bool,
-}
-
-impl Inside {
-    fn enter() -> Self {
-        Self {
-            before: INSIDE.replace(true),
-        }
-    }
-}
-
-impl Drop for Inside {
-    fn drop(&mut self) {
-        INSIDE.set(self.before);
-    }
-}
 
 /// The table and the pointer that its functions are given. Calls `destroy` when the last user lets go.
 struct Foreign {
@@ -105,7 +76,9 @@ impl ForeignTool {
         } else {
             // SAFETY: by contract NUL-terminated.
             let identity = unsafe { CStr::from_ptr(callbacks.identity) }.to_string_lossy();
-            Identity::shared(&format!("{name}:{identity}"))
+            // Two libraries may use one name and one identity; their code is not the same.
+            let code = (callbacks.run, callbacks.start);
+            Identity::shared(&format!("{name}:{code:?}:{identity}"))
         };
         Ok(Self {
             foreign: Arc::new(Foreign {

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use toolpool_abi::toolpool_host_t;
 
 pub use echo::Echo;
-pub use foreign::{ForeignTool, describe, inside_callback, user_of};
+pub use foreign::{ForeignTool, describe, user_of};
 use library::Entry;
 
 use crate::error::{Error, Result, Status};

@@ -5,7 +5,31 @@
 
 use crate::error::{Error, Result};
 use rayon::prelude::*;
-use std::sync::{Mutex, PoisonError};
+use std::ffi::c_int;
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+/// Has libtorch compute with one thread on the calling thread.
+///
+/// `at::set_num_threads` would set the default of all threads of the process with it, the host's included; OpenMP's own
+/// call, which it makes too, is per thread.
+pub fn compute_alone() {
+    type SetThreads = unsafe extern "C" fn(c_int);
+    static SET: OnceLock<Option<SetThreads>> = OnceLock::new();
+    // libtorch sets a thread up when it first asks, and would undo what follows.
+    tch::get_num_threads();
+    let set = SET.get_or_init(|| {
+        // SAFETY: the name is NUL-terminated; what it finds is OpenMP's function of this type, in libtorch's OpenMP.
+        unsafe {
+            let found = libc::dlsym(libc::RTLD_DEFAULT, c"omp_set_num_threads".as_ptr());
+            std::mem::transmute::<*mut libc::c_void, Option<SetThreads>>(found)
+        }
+    });
+    match set {
+        // SAFETY: OpenMP's function takes any positive number.
+        Some(set) => unsafe { set(1) },
+        None => tch::set_num_threads(1),
+    }
+}
 
 /// `threads` threads, each with scratch memory of type `S`; with one thread, the caller's own.
 pub struct Team<S> {
@@ -23,7 +47,7 @@ impl<S: Send> Team<S> {
                 rayon::ThreadPoolBuilder::new()
                     .num_threads(threads)
                     .thread_name(|i| format!("toolpool-cpu-{i}"))
-                    .start_handler(|_| tch::set_num_threads(1))
+                    .start_handler(|_| compute_alone())
                     .build()
                     .map_err(|e| {
                         Error::Failed(format!("{threads} threads cannot be started: {e}"))
