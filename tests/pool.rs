@@ -186,6 +186,122 @@ fn out_of_memory_halves_batches_until_they_fit() {
 }
 
 #[test]
+fn items_that_no_memory_holds_fail_alone_however_many_come_first() {
+    let pool = pool(2);
+    let tool = Double::new("long", |_, batch| {
+        match (0..batch.len()).any(|index| batch.bytes(index).unwrap().len() > 50) {
+            true => Err(Error::new(Status::OutOfMemory, "no memory")),
+            false => Ok(()),
+        }
+    });
+    let inputs: Vec<_> = (0..200u8)
+        .map(|index| vec![index; if index < 100 { 60 } else { 5 }])
+        .collect();
+    let results = run(&pool, &tool, &inputs).unwrap();
+    for (index, input) in inputs.iter().enumerate() {
+        match output(&results, index) {
+            Ok(bytes) => assert_eq!(bytes, doubled(input)),
+            Err(error) => assert_eq!((error.status(), index < 100), (Status::OutOfMemory, true)),
+        }
+    }
+    assert!(output(&results, 150).is_ok());
+}
+
+#[test]
+fn two_tools_of_one_name_and_identity_but_other_code_do_not_share_what_is_loaded() {
+    use toolpool::ffi::batch::toolpool_outputs_alloc;
+    use toolpool::tools::ForeignTool;
+    use toolpool_abi::{
+        TOOLPOOL_UINT8, toolpool_batch_t, toolpool_callbacks_t, toolpool_error_t,
+        toolpool_outputs_t,
+    };
+
+    unsafe fn answer(
+        outputs: *mut toolpool_outputs_t,
+        byte: u8,
+        err: *mut *mut toolpool_error_t,
+    ) -> i32 {
+        let (mut data, shape) = (std::ptr::null_mut(), [1]);
+        // SAFETY: all pointers are valid for the call, and a success gives one byte.
+        unsafe {
+            let name = c"output".as_ptr();
+            let status = toolpool_outputs_alloc(
+                outputs,
+                0,
+                name,
+                TOOLPOOL_UINT8,
+                shape.as_ptr(),
+                1,
+                &raw mut data,
+                err,
+            );
+            if status == 0 {
+                data.cast::<u8>().write(byte);
+            }
+            status
+        }
+    }
+    unsafe extern "C" fn one(
+        _: *mut std::ffi::c_void,
+        _: *const toolpool_batch_t,
+        outputs: *mut toolpool_outputs_t,
+        err: *mut *mut toolpool_error_t,
+    ) -> i32 {
+        // SAFETY: the pool's outputs.
+        unsafe { answer(outputs, 1, err) }
+    }
+    unsafe extern "C" fn two(
+        _: *mut std::ffi::c_void,
+        _: *const toolpool_batch_t,
+        outputs: *mut toolpool_outputs_t,
+        err: *mut *mut toolpool_error_t,
+    ) -> i32 {
+        // SAFETY: the pool's outputs.
+        unsafe { answer(outputs, 2, err) }
+    }
+    let pool = pool(1);
+    for (run, byte) in [
+        (one as unsafe extern "C" fn(_, _, _, _) -> i32, 1),
+        (two, 2),
+    ] {
+        // SAFETY: all zeros is a table of NULLs.
+        let mut callbacks: toolpool_callbacks_t = unsafe { std::mem::zeroed() };
+        callbacks.size = size_of::<toolpool_callbacks_t>();
+        callbacks.run = Some(run);
+        callbacks.identity = c"v1".as_ptr();
+        // SAFETY: the table is as it says, and its functions keep to their contract.
+        let tool =
+            unsafe { ForeignTool::new("mytool", &raw const callbacks, std::ptr::null_mut()) };
+        let items = Items::new(Field::copied("input", [&b"x"[..]].into_iter()).unwrap());
+        let tool: Arc<dyn Tool> = Arc::new(tool.unwrap());
+        let job = pool
+            .submit(tool, Arc::new(items), &JobOptions::default())
+            .unwrap();
+        assert!(job.wait(None));
+        let results = job.results().unwrap().unwrap();
+        assert_eq!(output(&results, 0).unwrap(), [byte]);
+    }
+}
+
+#[test]
+fn workers_leave_signals_to_the_host_but_not_their_own_faults() {
+    use nix::sys::signal::{SigSet, Signal};
+
+    let pool = pool(1);
+    let tool = Double::new("masked", |_, _| {
+        let mask = SigSet::thread_get_mask().unwrap();
+        match (
+            mask.contains(Signal::SIGINT),
+            mask.contains(Signal::SIGSEGV),
+        ) {
+            (true, false) => Ok(()),
+            other => Err(Error::new(Status::Item, format_args!("{other:?}"))),
+        }
+    });
+    assert!(!run(&pool, &tool, &items(3)).unwrap().partial());
+}
+
+#[test]
 fn a_lost_device_costs_its_slot_and_nothing_else() {
     let pool = pool(4);
     let tool = Double::new("lossy", |slot, _| match slot {
