@@ -63,7 +63,7 @@ class Pool:
     """A pool with one warm tool."""
 
     def __init__(self, devices: str, kind: str, source: str | None = None, **options: str):
-        self.library = load()
+        self.calls = load()
         self.pool = self._made("toolpool_open", devices.encode())
         self.tool = self._made("toolpool_tool_open", kind.encode(), source and source.encode())
         for key, value in options.items():
@@ -87,8 +87,8 @@ class Pool:
 
     def free(self, results: c.c_void_p, items: c.c_void_p | None = None) -> None:
         """Frees results, and items."""
-        self.library.toolpool_results_free(results)
-        self.library.toolpool_items_free(items)
+        self.calls.toolpool_results_free(results)
+        self.calls.toolpool_items_free(items)
 
     def _made(self, name: str, *arguments) -> c.c_void_p:
         made = c.c_void_p()
@@ -97,7 +97,7 @@ class Pool:
 
     def _call(self, name: str, *arguments) -> None:
         error = c.c_void_p()
-        status = getattr(self.library, name)(*arguments, c.byref(error))
+        status = getattr(self.calls, name)(*arguments, c.byref(error))
         if status != 0:
-            message = self.library.toolpool_error_message(error).decode() or f"status {status}"
+            message = self.calls.toolpool_error_message(error).decode() or f"status {status}"
             raise RuntimeError(f"{name}: {message}")
