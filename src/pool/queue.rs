@@ -91,11 +91,12 @@ impl Queue {
     pub fn add(&self, job: &Arc<Job>) -> Result<()> {
         let mut state = self.state.lock();
         state.check_open()?;
-        if job.left() > 0 {
-            // All look: the first to come may have to load the tool, which another has.
-            self.work.notify_all();
-            state.jobs.push_back(Arc::clone(job));
+        match job.left() {
+            0 => return Ok(()),
+            1 => drop(self.work.notify_one()),
+            _ => drop(self.work.notify_all()),
         }
+        state.jobs.push_back(Arc::clone(job));
         Ok(())
     }
 
