@@ -50,7 +50,7 @@
 #include <stdint.h>
 /** Initialises a toolpool_callbacks_t. */
 #define TOOLPOOL_CALLBACKS_INIT \
-  {sizeof(toolpool_callbacks_t), NULL, NULL, NULL, NULL, NULL, NULL, 0, 0, NULL, NULL, NULL}
+  {sizeof(toolpool_callbacks_t), NULL, NULL, NULL, NULL, NULL, NULL, 0, 0, NULL, NULL, NULL, NULL, 0}
 
 /** Initialises a toolpool_device_t. */
 #define TOOLPOOL_DEVICE_INIT {sizeof(toolpool_device_t), 0, 0, -1, 1, 0, 0, 0, 0, {0}, {0}, {0}}
@@ -310,6 +310,18 @@ typedef struct toolpool_callbacks_t {
    * toolpool_batch_user(). NULL: this handle's states are its own.
    */
   const char *identity;
+  /**
+   * Bytes of the device's memory: with `state` NULL, what a load onto `device` will take, asked for on the worker's
+   * thread before it; else what the load that left `state` has taken. What states of one identity share on a device
+   * is told in full by each and counted once. Tools that nobody has used for longest are unloaded where a load would
+   * not fit. NULL or 0: unknown.
+   */
+  uint64_t (*memory)(void *user, const struct toolpool_device_t *device, void *state);
+  /**
+   * How far toolpool may raise `batch_budget` by itself, as long as larger batches are done faster and memory
+   * allows. 0: not at all.
+   */
+  uint64_t batch_budget_most;
 } toolpool_callbacks_t;
 
 /**
@@ -517,6 +529,10 @@ typedef struct toolpool_host_t {
    * toolpool_error_set()
    */
   toolpool_status_t (*error_set)(struct toolpool_error_t **err, toolpool_status_t status, const char *message);
+  /**
+   * toolpool_outputs_count()
+   */
+  toolpool_status_t (*outputs_count)(struct toolpool_outputs_t *outputs, const char *name, double amount);
 } toolpool_host_t;
 
 /**
@@ -656,6 +672,21 @@ typedef toolpool_status_t (*toolpool_entry_t)(const struct toolpool_host_t *host
  * The tool failed in a way it does not tell apart.
  */
 #define TOOLPOOL_ERR_FAILED -17
+
+/**
+ * A time limit ran out before this item was done.
+ */
+#define TOOLPOOL_ERR_TIME_LIMIT -18
+
+/**
+ * From a tool: the same may succeed later. It is tried again a few times, after everything else.
+ */
+#define TOOLPOOL_ERR_TRANSIENT -19
+
+/**
+ * The process that the tool ran in (`isolation = process`) died over this item; the message names the signal.
+ */
+#define TOOLPOOL_ERR_CRASHED -20
 
 /**
  * Uninterpreted bytes (a string, a file); one element is one byte.
@@ -1276,6 +1307,17 @@ toolpool_status_t toolpool_outputs_fail(struct toolpool_outputs_t *outputs,
  * @param message  NUL-terminated, copied
  */
 toolpool_status_t toolpool_outputs_warn(struct toolpool_outputs_t *outputs, size_t index, const char *message);
+
+/**
+ * For tools: adds `amount` to what the report of the job says of `name`, such as the elements that were only padding. Counts
+ * of batches that fail as a whole are dropped.
+ *
+ * @param name    NUL-terminated, copied
+ * @param amount  any number but NaN
+ */
+toolpool_status_t toolpool_outputs_count(struct toolpool_outputs_t *outputs,
+                                         const char *name,
+                                         double amount);
 
 /**
  * Assigns items to slots beforehand, longest first, each to the slot that would finish it first (LPT: R. L. Graham, SIAM

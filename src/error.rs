@@ -26,10 +26,13 @@ pub enum Status {
     Forked = abi::TOOLPOOL_ERR_FORKED,
     NotFound = abi::TOOLPOOL_ERR_NOT_FOUND,
     Failed = abi::TOOLPOOL_ERR_FAILED,
+    TimeLimit = abi::TOOLPOOL_ERR_TIME_LIMIT,
+    Transient = abi::TOOLPOOL_ERR_TRANSIENT,
+    Crashed = abi::TOOLPOOL_ERR_CRASHED,
 }
 
 impl Status {
-    const ALL: [Self; 17] = [
+    const ALL: [Self; 20] = [
         Self::Internal,
         Self::Argument,
         Self::Device,
@@ -47,6 +50,9 @@ impl Status {
         Self::Forked,
         Self::NotFound,
         Self::Failed,
+        Self::TimeLimit,
+        Self::Transient,
+        Self::Crashed,
     ];
 
     /// The code of this status in the C surface.
@@ -126,7 +132,7 @@ mod tests {
         for status in Status::ALL {
             assert_eq!(Status::from_code(status.code()), Some(status));
         }
-        for code in [0, 1, 3, -18, i32::MIN] {
+        for code in [0, 1, 3, -21, i32::MIN] {
             assert_eq!(Status::from_code(code), None);
         }
     }

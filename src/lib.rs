@@ -12,6 +12,7 @@ pub mod log;
 pub mod mem;
 pub mod plan;
 pub mod pool;
+pub mod report;
 pub mod text;
 pub mod tool;
 pub mod tools;

@@ -25,6 +25,22 @@ pub trait Tool: Any + Send + Sync {
     /// How large a batch may be.
     fn limits(&self) -> Cut;
 
+    /// How far the budget of a batch may be raised while larger batches are done faster; the budget of
+    /// [`Tool::limits`] if it is fixed.
+    fn most_budget(&self) -> u64 {
+        self.limits().budget
+    }
+
+    /// Bytes that a load will take of the memory of the slot's device; 0 if unknown.
+    fn memory(&self, _slot: &Slot) -> u64 {
+        0
+    }
+
+    /// Whether loading it runs a program that came with its source.
+    fn runs_code(&self) -> bool {
+        false
+    }
+
     /// Loads the tool onto a slot; called on that slot's worker thread, where the result stays.
     fn load(&self, slot: &Slot) -> Result<Box<dyn Loaded>>;
 }
@@ -44,7 +60,20 @@ pub trait Loaded {
 
     /// Ends without freeing what is on the device, which is lost.
     fn leak(self: Box<Self>);
+
+    /// Bytes that it takes of the memory of its device; 0 if unknown.
+    fn memory(&self) -> u64 {
+        0
+    }
+
+    /// What ends a call under way, if anything can.
+    fn killer(&self) -> Option<Killer> {
+        None
+    }
 }
+
+/// Ends the call under way from another thread: `start` or `collect` then returns soon, with [`Status::Crashed`].
+pub type Killer = Arc<dyn Fn() + Send + Sync>;
 
 /// The limits of batches where a tool sets none: 1 MiB of extents, 4,096 items.
 pub const DEFAULT_LIMITS: Cut = Cut {

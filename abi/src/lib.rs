@@ -53,6 +53,12 @@ pub const TOOLPOOL_ERR_FORKED: toolpool_status_t = -15;
 pub const TOOLPOOL_ERR_NOT_FOUND: toolpool_status_t = -16;
 /// The tool failed in a way it does not tell apart.
 pub const TOOLPOOL_ERR_FAILED: toolpool_status_t = -17;
+/// A time limit ran out before this item was done.
+pub const TOOLPOOL_ERR_TIME_LIMIT: toolpool_status_t = -18;
+/// From a tool: the same may succeed later. It is tried again a few times, after everything else.
+pub const TOOLPOOL_ERR_TRANSIENT: toolpool_status_t = -19;
+/// The process that the tool ran in (`isolation = process`) died over this item; the message names the signal.
+pub const TOOLPOOL_ERR_CRASHED: toolpool_status_t = -20;
 
 /// Version of the tables in this header that tools from other libraries are checked against.
 pub const TOOLPOOL_ABI: u32 = 1;
@@ -200,6 +206,20 @@ pub struct toolpool_callbacks_t {
     /// (source and load options) share states, and a batch reaches the user pointer of its own job through
     /// toolpool_batch_user(). NULL: this handle's states are its own.
     pub identity: *const c_char,
+    /// Bytes of the device's memory: with `state` NULL, what a load onto `device` will take, asked for on the worker's
+    /// thread before it; else what the load that left `state` has taken. What states of one identity share on a device
+    /// is told in full by each and counted once. Tools that nobody has used for longest are unloaded where a load would
+    /// not fit. NULL or 0: unknown.
+    pub memory: Option<
+        unsafe extern "C" fn(
+            user: *mut c_void,
+            device: *const toolpool_device_t,
+            state: *mut c_void,
+        ) -> u64,
+    >,
+    /// How far toolpool may raise `batch_budget` by itself, as long as larger batches are done faster and memory
+    /// allows. 0: not at all.
+    pub batch_budget_most: u64,
 }
 
 /// One option as a tool's entry receives it: NUL-terminated UTF-8, valid during the call.
@@ -269,6 +289,12 @@ pub struct toolpool_host_t {
         err: *mut *mut toolpool_error_t,
         status: toolpool_status_t,
         message: *const c_char,
+    ) -> toolpool_status_t,
+    /// toolpool_outputs_count()
+    pub outputs_count: unsafe extern "C" fn(
+        outputs: *mut toolpool_outputs_t,
+        name: *const c_char,
+        amount: f64,
     ) -> toolpool_status_t,
 }
 

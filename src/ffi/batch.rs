@@ -26,6 +26,7 @@ pub(super) static HOST: toolpool_host_t = toolpool_host_t {
     outputs_fail: toolpool_outputs_fail,
     outputs_warn: toolpool_outputs_warn,
     error_set: toolpool_error_set,
+    outputs_count: toolpool_outputs_count,
 };
 
 /// # Safety
@@ -196,6 +197,33 @@ pub unsafe extern "C" fn toolpool_outputs_warn(
         export(null_mut(), || {
             let message = super::message(message).ok_or_else(|| null("the message"))?;
             self::outputs(outputs)?.warn(index, &message)?;
+            Ok(TOOLPOOL_OK)
+        })
+    }
+}
+
+/// For tools: adds `amount` to what the report of the job says of `name`, such as the elements that were only padding. Counts
+/// of batches that fail as a whole are dropped.
+///
+/// @param name    NUL-terminated, copied
+/// @param amount  any number but NaN
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn toolpool_outputs_count(
+    outputs: *mut toolpool_outputs_t,
+    name: *const c_char,
+    amount: f64,
+) -> toolpool_status_t {
+    // SAFETY: as the header says.
+    unsafe {
+        export(null_mut(), || {
+            let name = text(name, "the count's name")?;
+            if amount.is_nan() {
+                return Err(Error::new(
+                    Status::Argument,
+                    format_args!("the count of '{name}' is not a number"),
+                ));
+            }
+            self::outputs(outputs)?.count(name, amount);
             Ok(TOOLPOOL_OK)
         })
     }

@@ -16,6 +16,7 @@ pub struct Outputs {
     columns: Vec<PartColumn>,
     failures: Vec<(usize, Error)>,
     warnings: BTreeMap<usize, String>,
+    counts: Vec<(Text, f64)>,
     broken: Option<Error>,
 }
 
@@ -28,6 +29,7 @@ impl Outputs {
             columns: Vec::new(),
             failures: Vec::new(),
             warnings: BTreeMap::new(),
+            counts: Vec::new(),
             broken: None,
         }
     }
@@ -73,6 +75,14 @@ impl Outputs {
         Ok(())
     }
 
+    /// Adds `amount` to what the job's report says of `name`.
+    pub fn count(&mut self, name: &str, amount: f64) {
+        match self.counts.iter_mut().find(|(known, _)| &**known == name) {
+            Some((_, sum)) => *sum += amount,
+            None => self.counts.push((name.into(), amount)),
+        }
+    }
+
     /// What the batch came to, once the tool has returned: its columns, and the items that failed.
     ///
     /// Items with neither output nor failure get an error of their own. If the tool does not keep count, the
@@ -105,6 +115,7 @@ impl Outputs {
             columns: self.columns,
             failures: self.failures,
             warnings: warnings.collect(),
+            counts: self.counts,
         })
     }
 
@@ -153,6 +164,7 @@ pub struct Part {
     columns: Vec<PartColumn>,
     failures: Vec<(usize, Error)>,
     warnings: Vec<(usize, Text)>,
+    counts: Vec<(Text, f64)>,
 }
 
 impl Part {
@@ -163,7 +175,14 @@ impl Part {
             columns: Vec::new(),
             failures: (0..len).map(|index| (index, error.clone())).collect(),
             warnings: Vec::new(),
+            counts: Vec::new(),
         }
+    }
+
+    /// What the tool counted, by name.
+    #[must_use]
+    pub fn counts(&self) -> &[(Text, f64)] {
+        &self.counts
     }
 
     /// How many of its items failed.

@@ -29,6 +29,19 @@ unsafe impl Send for Foreign {}
 // SAFETY: as above.
 unsafe impl Sync for Foreign {}
 
+impl Foreign {
+    /// What the tool says that it takes of the device's memory: a load to come where `state` is NULL.
+    fn memory(&self, slot: &Slot, state: *mut c_void) -> u64 {
+        let Some(memory) = self.callbacks.memory else {
+            return 0;
+        };
+        let device = describe(&slot.device, Some(slot));
+        let _inside = Inside::enter();
+        // SAFETY: the device is valid for the call, and `state` is NULL or what `load` left.
+        unsafe { memory(self.user, &raw const device, state) }
+    }
+}
+
 impl Drop for Foreign {
     fn drop(&mut self) {
         if let Some(destroy) = self.callbacks.destroy {
@@ -171,6 +184,16 @@ impl Tool for ForeignTool {
         }
     }
 
+    fn most_budget(&self) -> u64 {
+        self.limits()
+            .budget
+            .max(self.foreign.callbacks.batch_budget_most)
+    }
+
+    fn memory(&self, slot: &Slot) -> u64 {
+        self.foreign.memory(slot, null_mut())
+    }
+
     fn load(&self, slot: &Slot) -> Result<Box<dyn Loaded>> {
         let mut state = null_mut();
         if let Some(load) = self.foreign.callbacks.load {
@@ -183,6 +206,7 @@ impl Tool for ForeignTool {
         }
         Ok(Box::new(LoadedForeign {
             foreign: Arc::clone(&self.foreign),
+            slot: slot.clone(),
             state,
             pending: VecDeque::new(),
             leaked: false,
@@ -193,6 +217,7 @@ impl Tool for ForeignTool {
 /// What `load` left behind, with the functions that know it.
 struct LoadedForeign {
     foreign: Arc<Foreign>,
+    slot: Slot,
     state: *mut c_void,
     /// What `start` left for `collect`, oldest first.
     pending: VecDeque<*mut c_void>,
@@ -250,6 +275,14 @@ impl Loaded for LoadedForeign {
 
     fn leak(mut self: Box<Self>) {
         self.leaked = true;
+    }
+
+    fn memory(&self) -> u64 {
+        // Without a state it would be the estimate for a load.
+        if self.state.is_null() {
+            return 0;
+        }
+        self.foreign.memory(&self.slot, self.state)
     }
 }
 

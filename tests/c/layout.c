@@ -23,7 +23,7 @@ FIELD(toolpool_device_t, name, 48);
 FIELD(toolpool_device_t, uuid, 144);
 FIELD(toolpool_device_t, driver, 192);
 
-LAYOUT(toolpool_callbacks_t, 96);
+LAYOUT(toolpool_callbacks_t, 112);
 FIELD(toolpool_callbacks_t, size, 0);
 FIELD(toolpool_callbacks_t, load, 8);
 FIELD(toolpool_callbacks_t, run, 16);
@@ -36,6 +36,8 @@ FIELD(toolpool_callbacks_t, batch_items, 64);
 FIELD(toolpool_callbacks_t, start, 72);
 FIELD(toolpool_callbacks_t, collect, 80);
 FIELD(toolpool_callbacks_t, identity, 88);
+FIELD(toolpool_callbacks_t, memory, 96);
+FIELD(toolpool_callbacks_t, batch_budget_most, 104);
 
 LAYOUT(toolpool_progress_t, 56);
 FIELD(toolpool_progress_t, size, 0);
@@ -77,7 +79,7 @@ LAYOUT(toolpool_option_t, 16);
 FIELD(toolpool_option_t, key, 0);
 FIELD(toolpool_option_t, value, 8);
 
-LAYOUT(toolpool_host_t, 80);
+LAYOUT(toolpool_host_t, 88);
 FIELD(toolpool_host_t, size, 0);
 FIELD(toolpool_host_t, abi, 8);
 FIELD(toolpool_host_t, batch_len, 16);
@@ -88,6 +90,7 @@ FIELD(toolpool_host_t, outputs_alloc, 48);
 FIELD(toolpool_host_t, outputs_fail, 56);
 FIELD(toolpool_host_t, outputs_warn, 64);
 FIELD(toolpool_host_t, error_set, 72);
+FIELD(toolpool_host_t, outputs_count, 80);
 
 LAYOUT(toolpool_status_t, 4);
 LAYOUT(toolpool_dtype_t, 4);
@@ -114,6 +117,9 @@ VALUE(TOOLPOOL_ERR_REENTRANT, -14);
 VALUE(TOOLPOOL_ERR_FORKED, -15);
 VALUE(TOOLPOOL_ERR_NOT_FOUND, -16);
 VALUE(TOOLPOOL_ERR_FAILED, -17);
+VALUE(TOOLPOOL_ERR_TIME_LIMIT, -18);
+VALUE(TOOLPOOL_ERR_TRANSIENT, -19);
+VALUE(TOOLPOOL_ERR_CRASHED, -20);
 
 VALUE(TOOLPOOL_BYTES, 0);
 VALUE(TOOLPOOL_FLOAT32, 1);
@@ -143,7 +149,7 @@ int main(void) {
     const toolpool_tensor_t tensor = TOOLPOOL_TENSOR_INIT;
     const toolpool_column_t column = TOOLPOOL_COLUMN_INIT;
     CHECK(device.size == 224 && device.slot == -1 && device.threads == 1);
-    CHECK(callbacks.size == 96 && callbacks.run == NULL && callbacks.identity == NULL);
+    CHECK(callbacks.size == 112 && callbacks.run == NULL && callbacks.identity == NULL);
     CHECK(progress.size == 56 && progress.unread_bytes == 0);
     CHECK(tensor.size == 96 && tensor.data == NULL && tensor.ndim == 0);
     CHECK(column.size == 48 && column.rows == NULL && column.n_rows == 0);
