@@ -62,7 +62,7 @@
 #define TOOLPOOL_COLUMN_INIT {sizeof(toolpool_column_t), 0, 0, NULL, 0, NULL, 0}
 
 /** Initialises a toolpool_progress_t. */
-#define TOOLPOOL_PROGRESS_INIT {sizeof(toolpool_progress_t), 0, 0, 0, 0, 0, 0}
+#define TOOLPOOL_PROGRESS_INIT {sizeof(toolpool_progress_t), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
 
 
 /**
@@ -362,6 +362,22 @@ typedef struct toolpool_progress_t {
    * Bytes of finished outputs that have not been taken out.
    */
   uint64_t unread_bytes;
+  /**
+   * Sum of the finite costs of the distinct items, in the tool's unit.
+   */
+  double cost;
+  /**
+   * Of that, done.
+   */
+  double cost_done;
+  /**
+   * Seconds since the submission, until the end.
+   */
+  double elapsed_s;
+  /**
+   * Seconds until the end, estimated by the rate so far; negative as long as there is none.
+   */
+  double remaining_s;
 } toolpool_progress_t;
 
 /**
@@ -1032,6 +1048,11 @@ toolpool_status_t toolpool_options_new(struct toolpool_options_t **out, struct t
  * | key | value | default | meaning |
  * | --- | --- | --- | --- |
  * | `dedup` | `true`, `false` | `true` | items of equal content are computed once; turn it off for tools that are random or have side effects |
+ * | `deterministic` | `true`, `false` | `false` | batches are formed from the items alone: on one kind of device, with the same threads a slot and the same budget, results do not depend on the number of slots by a single bit |
+ * | `time_limit` | seconds | none | the job ends so long after its submission; what is not done by then fails with ::TOOLPOOL_ERR_TIME_LIMIT |
+ * | `batch_time_limit` | seconds | none | a batch that takes longer is given up: its items are tried once more, last and alone, and its slot waits for the tool to return (an isolated tool is killed and loaded anew) |
+ * | `retries` | a number | `3` | how often an item is tried again when the tool says ::TOOLPOOL_ERR_TRANSIENT |
+ * | `on_device_lost` | `continue`, `fail` | `continue` | when a device is lost, the other slots do its work, or the job ends |
  * | `pending_bytes` | a number | no limit | workers pause while finished outputs that toolpool_job_next() has not taken are larger than this, in bytes; a call that waits for the whole job lifts it |
  *
  * @param key    NUL-terminated

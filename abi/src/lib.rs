@@ -400,4 +400,12 @@ pub struct toolpool_progress_t {
     pub running: u64,
     /// Bytes of finished outputs that have not been taken out.
     pub unread_bytes: u64,
+    /// Sum of the finite costs of the distinct items, in the tool's unit.
+    pub cost: f64,
+    /// Of that, done.
+    pub cost_done: f64,
+    /// Seconds since the submission, until the end.
+    pub elapsed_s: f64,
+    /// Seconds until the end, estimated by the rate so far; negative as long as there is none.
+    pub remaining_s: f64,
 }

@@ -289,7 +289,9 @@ static void kinds_and_options_that_are_unknown_are_answered_with_the_known(void)
     REFUSED(TOOLPOOL_ERR_OPTION, "no option 'speed'",
             toolpool_tool_set(echo, "speed", "high", &err));
     OK(toolpool_options_new(&options, &err));
-    REFUSED(TOOLPOOL_ERR_OPTION, "dedup, pending_bytes",
+    REFUSED(TOOLPOOL_ERR_OPTION,
+            "batch_time_limit, dedup, deterministic, on_device_lost, pending_bytes, retries, "
+            "time_limit",
             toolpool_options_set(options, "speed", "high", &err));
     REFUSED(TOOLPOOL_ERR_OPTION, "'true' or 'false'",
             toolpool_options_set(options, "dedup", "yes", &err));

@@ -39,7 +39,7 @@ FIELD(toolpool_callbacks_t, identity, 88);
 FIELD(toolpool_callbacks_t, memory, 96);
 FIELD(toolpool_callbacks_t, batch_budget_most, 104);
 
-LAYOUT(toolpool_progress_t, 56);
+LAYOUT(toolpool_progress_t, 88);
 FIELD(toolpool_progress_t, size, 0);
 FIELD(toolpool_progress_t, total, 8);
 FIELD(toolpool_progress_t, done, 16);
@@ -47,6 +47,10 @@ FIELD(toolpool_progress_t, failed, 24);
 FIELD(toolpool_progress_t, unique, 32);
 FIELD(toolpool_progress_t, running, 40);
 FIELD(toolpool_progress_t, unread_bytes, 48);
+FIELD(toolpool_progress_t, cost, 56);
+FIELD(toolpool_progress_t, cost_done, 64);
+FIELD(toolpool_progress_t, elapsed_s, 72);
+FIELD(toolpool_progress_t, remaining_s, 80);
 
 LAYOUT(toolpool_tensor_t, 96);
 FIELD(toolpool_tensor_t, size, 0);
@@ -150,7 +154,7 @@ int main(void) {
     const toolpool_column_t column = TOOLPOOL_COLUMN_INIT;
     CHECK(device.size == 224 && device.slot == -1 && device.threads == 1);
     CHECK(callbacks.size == 112 && callbacks.run == NULL && callbacks.identity == NULL);
-    CHECK(progress.size == 56 && progress.unread_bytes == 0);
+    CHECK(progress.size == 88 && progress.unread_bytes == 0);
     CHECK(tensor.size == 96 && tensor.data == NULL && tensor.ndim == 0);
     CHECK(column.size == 48 && column.rows == NULL && column.n_rows == 0);
     return 0;
