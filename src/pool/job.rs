@@ -158,6 +158,20 @@ impl Job {
         }
     }
 
+    /// How the job went, or how far it is.
+    #[must_use]
+    pub fn report(&self) -> crate::report::Report {
+        let progress = self.progress();
+        crate::report::Report {
+            tool: self.tool.name().to_owned(),
+            total: progress.total,
+            done: progress.done,
+            failed: progress.failed,
+            unique: progress.unique,
+            ..crate::report::Report::default()
+        }
+    }
+
     /// Begins no more batches; items that are not done fail as cancelled.
     pub fn cancel(&self) {
         self.stop(&Error::new(
