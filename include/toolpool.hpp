@@ -3,8 +3,8 @@
 /// link with -ltoolpool. What each call does is said in toolpool.h; here is what C++ adds:
 ///
 /// - Ownership: Pool, Tool, Items, Options, Job, Results and Report own their handle and can be
-/// moved, not
-///   copied. They may end in any order. Item, Tensor, Span and Column are views into Results.
+///   moved, not copied. They may end in any order. Item, Tensor, Span and Column are views into
+///   Results.
 /// - Threads: any object may be used by several threads at once, but not while it is moved from,
 ///   assigned to or destroyed.
 /// - Errors: what fails throws Error. Items that failed do not throw until they are read.

@@ -8,10 +8,9 @@ const STYLE: &str = "
 text{font:12px system-ui,sans-serif;fill:#1b1f24}.title{font-size:16px;font-weight:600}
 .page{fill:#fff}.row{fill:#eaeef2}.faint{fill:#57606a}.tick{stroke:#57606a}.line{stroke:#1b1f24}
 .bound{stroke-dasharray:4 3}.batch{fill:#0072b2}.load{fill:#e69f00}.failed{fill:#d55e00}
-.batch,.load,.failed{stroke:#fff;stroke-width:.4}
 @media(prefers-color-scheme:dark){
 text{fill:#e6edf3}.page{fill:#0d1117}.row{fill:#21262d}.faint{fill:#9198a1}.tick{stroke:#9198a1}.line{stroke:#e6edf3}
-.batch{fill:#56b4e9}.load{fill:#f0c040}.failed{fill:#ff7b54}.batch,.load,.failed{stroke:#0d1117}}
+.batch{fill:#56b4e9}.load{fill:#f0c040}.failed{fill:#ff7b54}}
 ";
 
 /// A document in the making. Lengths are pixels where it is shown at its own size.

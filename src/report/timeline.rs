@@ -28,6 +28,8 @@ const BOTTOM: f64 = 64.0;
 const LEGEND: f64 = 12.0;
 /// The narrowest mark.
 const NARROWEST: f64 = 1.0;
+/// What parts a mark from the next, where it is wide enough.
+const GAP: f64 = 0.5;
 
 impl Report {
     /// The timeline as an SVG document of one view box, 1,000 wide.
@@ -94,8 +96,8 @@ impl Report {
         for (number, lane) in lanes.iter().enumerate() {
             let y = y + height * number as f64;
             for mark in marks(lane, scale) {
-                let size = ((mark.right - mark.left).max(NARROWEST), height);
-                svg.rect(mark.kind.class(), (mark.left, y), size, &mark.title());
+                let (place, size) = ((mark.left, y), (mark.width(), height));
+                svg.rect(mark.kind.class(), place, size, &mark.title());
             }
         }
     }
@@ -131,8 +133,8 @@ impl Report {
             return;
         };
         let lines = [
-            ("line bound", self.bound(), "bound", 69.0),
-            ("line", self.makespan(), "makespan", 84.0),
+            ("line bound", self.bound(), "bound", 84.0),
+            ("line", self.makespan(), "makespan", 69.0),
         ];
         for (class, length, name, y) in lines {
             let x = scale.x(begin + length);
@@ -291,6 +293,15 @@ impl Mark {
         }
     }
 
+    fn width(&self) -> f64 {
+        let width = self.right - self.left;
+        if width > 8.0 * GAP {
+            width - GAP
+        } else {
+            width.max(NARROWEST)
+        }
+    }
+
     fn title(&self) -> String {
         let mut title = match (self.spans, self.kind) {
             (1, _) => words::span(&self.first).to_owned(),
@@ -364,15 +375,15 @@ mod tests {
             places("row"),
             [[150.0, 92.0, 830.0, 26.0], [150.0, 126.0, 830.0, 26.0]]
         );
-        assert_eq!(places("load"), [[253.75, 92.0, 103.75, 13.0]]);
-        assert_eq!(places("failed"), [[253.75, 126.0, 103.75, 26.0]]);
+        assert_eq!(places("load"), [[253.75, 92.0, 103.25, 13.0]]);
+        assert_eq!(places("failed"), [[253.75, 126.0, 103.25, 26.0]]);
         assert_eq!(
             places("batch"),
             [
-                [357.5, 92.0, 311.25, 13.0],
-                [461.25, 105.0, 311.25, 13.0],
-                [357.5, 126.0, 155.62, 26.0],
-                [513.12, 126.0, 155.62, 26.0],
+                [357.5, 92.0, 310.75, 13.0],
+                [461.25, 105.0, 310.75, 13.0],
+                [357.5, 126.0, 155.12, 26.0],
+                [513.12, 126.0, 155.12, 26.0],
             ]
         );
         assert_eq!(
