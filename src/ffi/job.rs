@@ -44,7 +44,7 @@ impl Drop for Submitted {
 
 /// # Safety
 /// `job` is NULL or live.
-unsafe fn job<'a>(job: *const toolpool_job_t) -> Result<&'a Job> {
+pub(super) unsafe fn job<'a>(job: *const toolpool_job_t) -> Result<&'a Job> {
     // SAFETY: as required of the caller.
     let submitted = unsafe { toolpool_job_t::get(job) }?;
     refuse_forked(submitted.process)?;
