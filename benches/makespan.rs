@@ -14,7 +14,7 @@ use toolpool::plan::batch::Cut;
 use toolpool::plan::lpt::{SlotSpec, assign};
 use toolpool::pool::{JobOptions, Pool};
 use toolpool::tool::Tool;
-use toolpool_simulation::{Item, Machine, Random, Simulated, Time, World};
+use toolpool_simulation::{Item, Machine, Random, Simulated, Time, ToolPlan, World};
 
 const ITEMS: usize = 2000;
 const BATCH: usize = 32;
@@ -78,11 +78,15 @@ fn lower_bound(items: &[Item], load: f64) -> f64 {
 fn pooled(items: &[Item]) -> [f64; 2] {
     let machines = SPEEDS.map(|speed| Machine::of_speed(speed, LOAD));
     let world = World::new(machines.to_vec(), Time::Real);
-    let limits = Cut {
-        budget: u64::MAX,
-        max_items: BATCH,
+    let plan = ToolPlan {
+        limits: Cut {
+            budget: u64::MAX,
+            max_items: BATCH,
+        },
+        depth: 1,
+        unfit: Vec::new(),
     };
-    let tool: Arc<dyn Tool> = Arc::new(Simulated::new("simulated", &world, limits));
+    let tool: Arc<dyn Tool> = Arc::new(Simulated::new("simulated", &world, plan));
     let pool = Pool::open(world.slots()).expect("a pool");
     let bytes: Vec<Vec<u8>> = items.iter().map(Item::bytes).collect();
     [LOAD, 0.0].map(|load| {

@@ -4,11 +4,15 @@
 //! what it holds and when it is lost, and keeps the truth of what happened, which a test compares with what the pool says.
 
 mod item;
+mod oracle;
 mod random;
+mod run;
+mod scenario;
 mod tool;
 mod world;
 
 pub use item::{Item, Nature};
 pub use random::Random;
-pub use tool::{OUTPUT, Simulated};
+pub use scenario::{JobPlan, Reader, Scenario, Size};
+pub use tool::{OUTPUT, Simulated, ToolPlan};
 pub use world::{Machine, Time, Truth, World};

@@ -17,30 +17,32 @@ use crate::world::World;
 /// The name of the output.
 pub const OUTPUT: &str = "value";
 
-/// A tool that takes [`Item`]s as its input, and does what they say in a [`World`].
-pub struct Simulated {
-    /// What it is called; tools of one name share their states.
-    pub name: String,
-    /// Where it runs.
-    pub world: Arc<World>,
+/// What a tool is like.
+#[derive(Debug, Clone)]
+pub struct ToolPlan {
     /// How large a batch may be.
     pub limits: Cut,
     /// How many batches may be in flight on a slot.
     pub depth: usize,
     /// Slots where it cannot be loaded.
     pub unfit: Vec<usize>,
+}
+
+/// A tool that takes [`Item`]s as its input, and does what they say in a [`World`].
+pub struct Simulated {
+    name: String,
+    world: Arc<World>,
+    plan: ToolPlan,
     identity: Identity,
 }
 
 impl Simulated {
-    /// A tool that can be loaded everywhere and has one batch in flight.
-    pub fn new(name: &str, world: &Arc<World>, limits: Cut) -> Self {
+    /// A tool; those of one name share their states.
+    pub fn new(name: &str, world: &Arc<World>, plan: ToolPlan) -> Self {
         Self {
             name: name.into(),
             world: Arc::clone(world),
-            limits,
-            depth: 1,
-            unfit: Vec::new(),
+            plan,
             identity: Identity::shared(name),
         }
     }
@@ -64,7 +66,7 @@ impl Tool for Simulated {
     }
 
     fn limits(&self) -> Cut {
-        self.limits
+        self.plan.limits
     }
 
     fn load(&self, slot: &Slot) -> Result<Box<dyn Loaded>> {
@@ -77,7 +79,7 @@ impl Tool for Simulated {
                 .wrongs
                 .push(format!("slot {slot}: a load after its device was lost"));
         }
-        if self.unfit.contains(&slot) {
+        if self.plan.unfit.contains(&slot) {
             truth.unfit.insert((self.name.clone(), slot));
             let why = format!("{} cannot be loaded on slot {slot}", self.name);
             return Err(Error::new(Status::Tool, why));
@@ -86,7 +88,7 @@ impl Tool for Simulated {
         Ok(Box::new(LoadedSimulated {
             world: Arc::clone(world),
             slot,
-            depth: self.depth,
+            depth: self.plan.depth,
             thread: thread::current().id(),
             begun: VecDeque::new(),
             idle: Instant::now(),
