@@ -22,6 +22,7 @@ pub(crate) fn wrongs(
         job,
     };
     let mut wrongs = judge.completeness(outcome);
+    wrongs.extend(judge.devices_taken());
     for (index, outcome) in &outcome.entries {
         let Some(item) = job.items.get(*index) else {
             wrongs.push(format!("an index {index} of {}", job.items.len()));
@@ -81,6 +82,24 @@ impl Judge<'_> {
             }
         }
         wrongs
+    }
+
+    /// An item takes two devices at most; where equal items are computed apart, each of them does.
+    fn devices_taken(&self) -> Vec<String> {
+        let deadly = self
+            .job
+            .items
+            .iter()
+            .filter(|item| item.nature == Nature::KillsDevice);
+        let copies = if self.job.dedup {
+            1
+        } else {
+            deadly.clone().count() as u64
+        };
+        let too_many = deadly.filter(|item| self.losses(item) > 2 * copies);
+        too_many
+            .map(|item| format!("{} devices were lost to {item:?}", self.losses(item)))
+            .collect()
     }
 
     fn may_fail_as_a_whole(&self, error: &Error) -> bool {

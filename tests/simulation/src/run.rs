@@ -88,6 +88,7 @@ fn submit_and_read(
         let options = JobOptions {
             dedup: plan.dedup,
             pending_bytes: plan.pending_bytes,
+            ..JobOptions::default()
         };
         let mut items = Items::new(loan.field()?);
         if let Some(costs) = &plan.costs {

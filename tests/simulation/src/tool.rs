@@ -75,9 +75,7 @@ impl Tool for Simulated {
         world.wait_until(due);
         let mut truth = world.truth();
         if truth.lost.contains(&slot) {
-            truth
-                .wrongs
-                .push(format!("slot {slot}: a load after its device was lost"));
+            return Err(Error::new(Status::DeviceLost, "fell off the bus before"));
         }
         if self.plan.unfit.contains(&slot) {
             truth.unfit.insert((self.name.clone(), slot));
