@@ -1,0 +1,205 @@
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex, MutexGuard};
+use toolpool::device::{Device, Kind, Slot};
+
+/// Whether work takes time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Time {
+    /// It takes none: threads meet as they come.
+    None,
+    /// It takes as long as the items and machines say.
+    Real,
+}
+
+/// What is behind one slot.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Machine {
+    /// Work that it does in a second.
+    pub speed: f64,
+    /// The sizes of a batch must not add up to more.
+    pub memory: u64,
+    /// Seconds that a load takes.
+    pub load: f64,
+    /// How many batches begin on it before it is lost.
+    pub lost_after: Option<u64>,
+}
+
+impl Machine {
+    /// One that holds anything, loads in `load` seconds and is never lost.
+    pub fn of_speed(speed: f64, load: f64) -> Self {
+        Self {
+            speed,
+            memory: u64::MAX,
+            load,
+            lost_after: None,
+        }
+    }
+}
+
+/// The machines that simulated tools run on, shared by all tools of a pool, and the truth of what happens there.
+pub struct World {
+    machines: Vec<Machine>,
+    time: Time,
+    truth: Mutex<Truth>,
+    changed: Condvar,
+}
+
+/// What happened.
+#[derive(Debug, Default)]
+pub struct Truth {
+    /// States that were loaded.
+    pub loads: u64,
+    /// Of these, unloaded.
+    pub unloads: u64,
+    /// Of these, leaked.
+    pub leaks: u64,
+    /// Batches begun on each slot.
+    pub batches: Vec<u64>,
+    /// Slots that are lost.
+    pub lost: HashSet<usize>,
+    /// Tools by name, and slots, where a load failed.
+    pub unfit: HashSet<(String, usize)>,
+    /// How many batches with this item have begun.
+    pub begun: HashMap<u64, u64>,
+    /// How many devices were lost while this item was on them.
+    pub losses: HashMap<u64, u64>,
+    /// What the pool did that it must not do.
+    pub wrongs: Vec<String>,
+    /// The items in batches begun and not collected, by slot.
+    flying: Vec<Vec<u64>>,
+    /// Batches that hang need not hang any more.
+    released: bool,
+}
+
+impl World {
+    /// A world of these machines, one a slot.
+    pub fn new(machines: Vec<Machine>, time: Time) -> Arc<Self> {
+        let truth = Truth {
+            batches: vec![0; machines.len()],
+            flying: vec![Vec::new(); machines.len()],
+            ..Truth::default()
+        };
+        Arc::new(Self {
+            machines,
+            time,
+            truth: Mutex::new(truth),
+            changed: Condvar::new(),
+        })
+    }
+
+    /// The slots to open a pool with.
+    pub fn slots(&self) -> Vec<Slot> {
+        let slot = |(number, machine): (usize, &Machine)| Slot {
+            number,
+            device: Device {
+                kind: Kind::Cpu,
+                index: 0,
+                name: String::new(),
+                memory_total: machine.memory,
+                memory_free: machine.memory,
+                capability: (0, 0),
+                uuid: String::new(),
+                driver: String::new(),
+            },
+            threads: 1,
+        };
+        self.machines.iter().enumerate().map(slot).collect()
+    }
+
+    /// The machine behind a slot.
+    pub fn machine(&self, slot: usize) -> &Machine {
+        &self.machines[slot]
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.machines.len()
+    }
+
+    /// The truth so far.
+    pub fn truth(&self) -> MutexGuard<'_, Truth> {
+        self.truth.lock()
+    }
+
+    /// Lets every batch go that hangs, and those that would.
+    pub fn release(&self) {
+        self.truth.lock().released = true;
+        self.changed.notify_all();
+    }
+
+    /// Waits until every state that was loaded is gone; workers that hung end after their pool was closed.
+    pub fn wait_until_unloaded(&self) {
+        let mut truth = self.truth.lock();
+        self.changed.wait_while(&mut truth, |truth| {
+            truth.loads > truth.unloads + truth.leaks
+        });
+    }
+
+    pub(crate) fn hang(&self) {
+        let mut truth = self.truth.lock();
+        self.changed.wait_while(&mut truth, |truth| !truth.released);
+    }
+
+    pub(crate) fn unloaded(&self, leaked: bool) {
+        let mut truth = self.truth.lock();
+        truth.unloads += u64::from(!leaked);
+        truth.leaks += u64::from(leaked);
+        self.changed.notify_all();
+    }
+
+    /// When work of so many seconds is done that begins now.
+    pub(crate) fn due(&self, begin: Instant, seconds: f64) -> Instant {
+        match self.time {
+            Time::None => begin,
+            Time::Real => begin + Duration::from_secs_f64(seconds),
+        }
+    }
+
+    /// Lets time pass until `due`, to the microsecond: a sleep alone comes back up to a tenth of a millisecond late.
+    pub(crate) fn wait_until(&self, due: Instant) {
+        const SLEEP_IS_LATE_BY: Duration = Duration::from_micros(120);
+        if self.time == Time::None {
+            return thread::yield_now();
+        }
+        let left = due.saturating_duration_since(Instant::now());
+        thread::sleep(left.saturating_sub(SLEEP_IS_LATE_BY));
+        while Instant::now() < due {
+            thread::yield_now();
+        }
+    }
+}
+
+impl Truth {
+    pub(crate) fn begin(&mut self, slot: usize, numbers: &[u64]) {
+        self.batches[slot] += 1;
+        self.flying[slot].extend(numbers);
+        for &number in numbers {
+            *self.begun.entry(number).or_default() += 1;
+        }
+    }
+
+    pub(crate) fn end(&mut self, slot: usize, numbers: &[u64]) {
+        for number in numbers {
+            let flying = &mut self.flying[slot];
+            match flying.iter().position(|flying| flying == number) {
+                Some(place) => drop(flying.swap_remove(place)),
+                None => self.wrongs.push(format!(
+                    "slot {slot}: item {number} ended and had not begun"
+                )),
+            }
+        }
+    }
+
+    /// The slot is lost, with what is on it.
+    pub(crate) fn lose(&mut self, slot: usize) {
+        if self.lost.insert(slot) {
+            for &number in &self.flying[slot] {
+                *self.losses.entry(number).or_default() += 1;
+            }
+        }
+    }
+}
