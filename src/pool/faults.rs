@@ -50,7 +50,7 @@ impl Job {
     ) {
         let slot = landing.slot.number;
         if state.verdict.error().is_some() {
-            return self.fail(state, &batch, error, landing);
+            return self.fail_stopped(state, &batch, error, landing);
         }
         match error.status() {
             Status::DeviceLost if self.options().on_device_lost == OnDeviceLost::Fail => {
@@ -84,6 +84,23 @@ impl Job {
             }
             _ => self.fail_alone(state, &batch, error, landing),
         }
+    }
+
+    /// The job has been stopped, so nobody will find out which items are to blame: unless one stands alone, they were not
+    /// done.
+    fn fail_stopped(&self, state: &mut State, batch: &[Planned], error: &Error, landing: &Landing) {
+        let maybe_innocent = matches!(
+            error.status(),
+            Status::DeviceLost
+                | Status::Crashed
+                | Status::TimeLimit
+                | Status::Transient
+                | Status::OutOfMemory
+        );
+        if batch.len() == 1 && !maybe_innocent {
+            return self.fail(state, batch, error, landing);
+        }
+        state.undone.extend(batch.iter().map(|item| item.unique));
     }
 
     /// Any item of the batch may have cost the device or the process: each is tried once more, last and alone. Who is

@@ -7,7 +7,7 @@ use parking_lot::{Condvar, Mutex};
 
 use super::queue::Queue;
 use super::seat::Landing;
-use super::state::{Planned, State, Terms, Verdict};
+use super::state::{Planned, State, Taken, Terms, Verdict};
 use crate::device::Slot;
 use crate::error::{Error, Result, Status};
 use crate::mem::{ELSEWHERE, Finished, Items, Part, Results};
@@ -129,7 +129,7 @@ pub enum Offer {
     /// Items, once the tool is loaded.
     Load,
     /// These distinct items.
-    Run(Vec<Planned>),
+    Run(Taken),
 }
 
 impl Job {
@@ -438,10 +438,10 @@ impl Job {
         };
         let in_order = self.options.deterministic;
         match state.take(limits, in_order, &Terms { share, ..*terms }) {
-            Some(batch) => {
+            Some(taken) => {
                 state.flights += 1;
-                state.running += batch.len();
-                Offer::Run(batch)
+                state.running += taken.batch.len();
+                Offer::Run(taken)
             }
             None if state.has_work() => Offer::Declined,
             None => Offer::Nothing,
@@ -497,15 +497,13 @@ impl Job {
         self.note_end(&mut state);
     }
 
-    /// Takes a batch back that a worker could not end, for reasons of its own; `error` is told to those who ask once the
-    /// job has been stopped.
-    pub(super) fn put_back(&self, batch: Vec<Planned>, error: &Error, slot: &Slot) {
+    /// Takes a batch back that a worker could not end, for reasons of its own.
+    pub(super) fn put_back(&self, batch: Vec<Planned>) {
         let mut state = self.state.lock();
         state.flights -= 1;
         state.running -= batch.len();
         if state.verdict.error().is_some() {
-            let part = Part::failed(batch.len(), error);
-            self.finish(&mut state, &batch, part, slot);
+            state.undone.extend(batch.iter().map(|item| item.unique));
         } else {
             state.again.push(batch);
         }

@@ -10,7 +10,7 @@ use super::job::{Job, Offer};
 use super::learnt::{Learnt, Speed, load_time};
 use super::room::{self, Room};
 use super::seat::{Flight, Landing, Seat, Standing};
-use super::state::{Planned, Terms};
+use super::state::{Planned, Taken, Terms};
 use super::warm::WarmUp;
 use crate::device::Slot;
 use crate::error::{Error, Result, Status};
@@ -344,16 +344,15 @@ impl Queue {
     }
 
     /// Takes a batch back that a worker could not end, for reasons of its own.
-    pub fn put_back(&self, slot: usize, ticket: u64, error: &Error) {
+    pub fn put_back(&self, slot: usize, ticket: u64) {
         let mut state = self.state.lock();
         let Some(flight) = state.take_flight(slot, ticket) else {
             self.come_back(state, slot);
             return;
         };
-        let place = state.seats[slot].slot.clone();
         drop(state);
         let Flight { job, planned, .. } = flight;
-        job.put_back(Arc::unwrap_or_clone(planned), error, &place);
+        job.put_back(Arc::unwrap_or_clone(planned));
         self.after(slot, &job, true);
     }
 
@@ -550,7 +549,7 @@ impl Queue {
         give_up(first, &slot, &reason);
         for flight in behind {
             let Flight { job, planned, .. } = flight;
-            job.put_back(Arc::unwrap_or_clone(planned), &reason, &slot);
+            job.put_back(Arc::unwrap_or_clone(planned));
             jobs.push(job);
         }
         self.wake();
@@ -802,10 +801,13 @@ impl State {
         let mut passed_over = Vec::new();
         let mut idle = Idle::Wait;
         self.seats[slot].declined = false;
+        if self.seats[slot].flights.iter().any(|flight| flight.alone) {
+            return Err(idle);
+        }
         while let Some(id) = self.whose_turn(slot, &passed_over) {
             match self.offer(slot, id, now) {
-                (job, Offer::Run(planned)) => {
-                    let ticket = self.depart(slot, id, job, planned, now);
+                (job, Offer::Run(taken)) => {
+                    let ticket = self.depart(slot, job, taken, now);
                     return Ok(Task::Run(ticket));
                 }
                 (job, Offer::Load) => {
@@ -902,20 +904,15 @@ impl State {
             delay: if warm { 0.0 } else { load_time(facts, slot) },
             peers: &peers,
             largest: seat.slot.device.memory_total >= most_memory,
+            empty: seat.flights.is_empty(),
         };
         let offer = job.offer(&terms);
         (job, offer)
     }
 
     /// Notes a batch that a worker takes.
-    fn depart(
-        &mut self,
-        slot: usize,
-        id: u64,
-        job: Arc<Job>,
-        planned: Vec<Planned>,
-        now: Instant,
-    ) -> Ticket {
+    fn depart(&mut self, slot: usize, job: Arc<Job>, taken: Taken, now: Instant) -> Ticket {
+        let (id, planned) = (job.id(), taken.batch);
         let cost = planned.iter().map(|item| amount(item.cost)).sum::<f64>();
         let extent = planned
             .iter()
@@ -946,6 +943,7 @@ impl State {
             extent,
             begin: now,
             expected,
+            alone: taken.alone,
             killer: None,
         });
         Ticket {

@@ -54,6 +54,8 @@ pub struct Flight {
     pub begin: Instant,
     /// Seconds it is expected to take once its turn has come, if anybody can say.
     pub expected: Option<f64>,
+    /// Nothing else may be under way beside it.
+    pub alone: bool,
     /// What ends it from outside, if anything can.
     pub killer: Option<Killer>,
 }

@@ -94,6 +94,24 @@ pub struct Terms<'a> {
     pub peers: &'a [Peer],
     /// No slot that works has more memory.
     pub largest: bool,
+    /// No batch is under way there.
+    pub empty: bool,
+}
+
+/// A batch for a slot.
+pub struct Taken {
+    pub batch: Vec<Planned>,
+    /// Nothing else may be under way on the slot: the item may cost the device.
+    pub alone: bool,
+}
+
+impl Taken {
+    fn beside_others(batch: Vec<Planned>) -> Self {
+        Self {
+            batch,
+            alone: false,
+        }
+    }
 }
 
 impl State {
@@ -174,15 +192,16 @@ impl State {
 
     /// The next batch for a slot: what comes back from failures, then the longest fresh items that the slot should
     /// have, then what is to be tried later, then suspects one by one.
-    pub fn take(&mut self, limits: Cut, in_order: bool, terms: &Terms) -> Option<Vec<Planned>> {
+    pub fn take(&mut self, limits: Cut, in_order: bool, terms: &Terms) -> Option<Taken> {
         if let Some(batch) = self.again.pop() {
-            return Some(batch);
+            return Some(Taken::beside_others(batch));
         }
         if !self.fresh.is_empty()
             && let Some(from) = self.worth(terms)
             && (from == 0 || !in_order)
         {
-            return Some(self.cut(from, limits, terms.share));
+            let batch = self.cut(from, limits, terms.share);
+            return Some(Taken::beside_others(batch));
         }
         let large = if terms.largest {
             self.large.pop()
@@ -190,15 +209,23 @@ impl State {
             None
         };
         if let Some(item) = large {
-            return Some(vec![item]);
+            return Some(Taken::beside_others(vec![item]));
         }
         if !self.fresh.is_empty() {
             return None;
         }
-        self.later.pop_front().or_else(|| {
-            let suspect = self.suspects.pop()?;
-            self.tried_again.insert(suspect.unique);
-            Some(vec![suspect])
+        if let Some(batch) = self.later.pop_front() {
+            return Some(Taken::beside_others(batch));
+        }
+        let suspect = if terms.empty {
+            self.suspects.pop()
+        } else {
+            None
+        }?;
+        self.tried_again.insert(suspect.unique);
+        Some(Taken {
+            batch: vec![suspect],
+            alone: true,
         })
     }
 

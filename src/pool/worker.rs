@@ -221,8 +221,8 @@ impl<'a> Worker<'a> {
                 return Next::End;
             }
             // What a panic left behind can not be trusted, and a process that died has left nothing.
-            (Some(Status::Internal | Status::Crashed), Some(error)) => {
-                self.withdraw(key, error);
+            (Some(Status::Internal | Status::Crashed), _) => {
+                self.withdraw(key);
                 self.unload(&[Arc::clone(key)]);
             }
             _ => {}
@@ -231,14 +231,14 @@ impl<'a> Worker<'a> {
     }
 
     /// Takes back the other batches in flight on a state that is about to go. They are not to blame.
-    fn withdraw(&mut self, key: &Arc<str>, error: &Error) {
+    fn withdraw(&mut self, key: &Arc<str>) {
         let (gone, kept): (VecDeque<_>, _) = std::mem::take(&mut self.flying)
             .into_iter()
             .partition(|flight| flight.tool.identity().key() == key);
         self.flying = kept;
         for flight in gone {
             let ticket = self.let_go(flight);
-            self.queue.put_back(self.slot.number, ticket, error);
+            self.queue.put_back(self.slot.number, ticket);
         }
     }
 

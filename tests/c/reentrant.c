@@ -77,8 +77,14 @@ static toolpool_status_t run_submitting(void *state, const toolpool_batch_t *bat
 int main(void) {
     begin();
     calls_t calls = {0};
-    toolpool_callbacks_t callbacks = {sizeof callbacks, load, run, cost, unload, destroy,
-                                      extent,           0,    1,   NULL, NULL,   NULL};
+    toolpool_callbacks_t callbacks = TOOLPOOL_CALLBACKS_INIT;
+    callbacks.load = load;
+    callbacks.run = run;
+    callbacks.cost = cost;
+    callbacks.unload = unload;
+    callbacks.destroy = destroy;
+    callbacks.extent = extent;
+    callbacks.batch_items = 1;
     toolpool_results_t *results = NULL;
     pool = open_pool("cpu*2");
     echo = open_echo();
