@@ -615,7 +615,7 @@ typedef struct toolpool_slot_report_t {
    */
   uint64_t batches;
   /**
-   * Sum of the extents of its batches (tokens, bytes).
+   * Sum of the extents of its items (tokens, bytes).
    */
   uint64_t extent;
   /**
