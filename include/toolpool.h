@@ -615,7 +615,7 @@ typedef struct toolpool_slot_report_t {
    */
   uint64_t batches;
   /**
-   * Sum of the extents of its batches (tokens, bytes).
+   * Sum of the extents of its items (tokens, bytes).
    */
   uint64_t extent;
   /**
@@ -1493,8 +1493,8 @@ toolpool_status_t toolpool_report_count(const struct toolpool_report_t *report,
 const char *toolpool_report_json(const struct toolpool_report_t *report);
 
 /**
- * Loads and batches with their times in the Chrome trace-event format, which https://ui.perfetto.dev opens from a file:
- * NUL-terminated UTF-8, owned by the report. Made at the first call. "" for NULL.
+ * Loads and batches with their times in the Chrome trace-event format, which <https://ui.perfetto.dev> opens from a
+ * file: NUL-terminated UTF-8, owned by the report. Made at the first call. "" for NULL.
  */
 const char *toolpool_report_trace(const struct toolpool_report_t *report);
 

@@ -474,7 +474,7 @@ pub struct toolpool_slot_report_t {
     pub failed: u64,
     /// Batches that it did, failed ones included.
     pub batches: u64,
-    /// Sum of the extents of its batches (tokens, bytes).
+    /// Sum of the extents of its items (tokens, bytes).
     pub extent: u64,
     /// Cost of its items, without infinite ones.
     pub cost: f64,

@@ -1,7 +1,7 @@
 /*
  * Embeds the proteins of a FASTA file: the whole of what a program does with toolpool.
  *
- *     embed_fasta MODEL FASTA [DEVICES]
+ *     embed_fasta [--report FOLDER] MODEL FASTA [DEVICES]
  */
 #define _POSIX_C_SOURCE 200809L
 #include <ctype.h>
@@ -14,14 +14,17 @@
 #include <unistd.h>
 
 static const char USAGE[] =
-    "usage: embed_fasta MODEL FASTA [DEVICES]\n"
+    "usage: embed_fasta [--report FOLDER] MODEL FASTA [DEVICES]\n"
     "\n"
     "Embeds every protein of FASTA with the ESM-2 checkpoint MODEL (a directory, a fair-esm .pt\n"
     "file, or a hub id such as facebook/esm2_t6_8M_UR50D in the local Hugging Face cache) and "
     "prints\n"
     "the first values of the mean embedding.\n"
     "\n"
-    "DEVICES: auto (every GPU, else the CPU), all, 2, cuda:0,cuda:2, cpu*4 ...; default: auto\n";
+    "DEVICES: auto (every GPU, else the CPU), all, 2, cuda:0,cuda:2, cpu*4 ...; default: auto\n"
+    "--report: writes report.json, trace.json (open it in https://ui.perfetto.dev) and "
+    "timeline.svg\n"
+    "into FOLDER\n";
 
 /* The proteins of a FASTA file. Sequences lie one after the other, as toolpool borrows them. */
 typedef struct {
@@ -143,6 +146,34 @@ static void print_results(const proteins_t *proteins, const toolpool_results_t *
     }
 }
 
+static toolpool_status_t write_text(const char *folder, const char *name, const char *text,
+                                    toolpool_error_t **err) {
+    char path[4096];
+    const int len = snprintf(path, sizeof path, "%s/%s", folder, name);
+    if (len < 0 || (size_t)len >= sizeof path)
+        return toolpool_error_set(err, TOOLPOOL_ERR_ARGUMENT, "the folder's path is too long");
+    FILE *file = fopen(path, "w");
+    const int written = file != NULL && fputs(text, file) >= 0;
+    if ((file != NULL && fclose(file) != 0) || !written) {
+        char message[sizeof path + 128];
+        snprintf(message, sizeof message, "%s: %s", path, strerror(errno));
+        return toolpool_error_set(err, TOOLPOOL_ERR_FAILED, message);
+    }
+    return TOOLPOOL_OK;
+}
+
+static toolpool_status_t write_report(const toolpool_job_t *job, const char *folder,
+                                      toolpool_error_t **err) {
+    toolpool_report_t *report = NULL;
+    toolpool_status_t status;
+    if ((status = toolpool_job_report(job, &report, err)) >= 0 &&
+        (status = write_text(folder, "report.json", toolpool_report_json(report), err)) >= 0 &&
+        (status = write_text(folder, "trace.json", toolpool_report_trace(report), err)) >= 0)
+        status = write_text(folder, "timeline.svg", toolpool_report_timeline(report), err);
+    toolpool_report_free(report);
+    return status;
+}
+
 static double now(void) {
     struct timespec time;
     clock_gettime(CLOCK_MONOTONIC, &time);
@@ -153,9 +184,10 @@ static double now(void) {
  * there is nothing to do. */
 static void keep(void *user) { (void)user; }
 
-/* Embeds and prints; the status of what failed, with its error in `*err`. */
-static toolpool_status_t embed(const char *model, const char *devices, const proteins_t *proteins,
-                               toolpool_error_t **err) {
+/* Embeds and prints, and writes a report unless `folder` is NULL; the status of what failed, with
+ * its error in `*err`. */
+static toolpool_status_t embed(const char *model, const char *devices, const char *folder,
+                               const proteins_t *proteins, toolpool_error_t **err) {
     toolpool_t *pool = NULL;
     toolpool_tool_t *esm2 = NULL;
     toolpool_items_t *items = NULL;
@@ -184,6 +216,8 @@ static toolpool_status_t embed(const char *model, const char *devices, const pro
                    proteins->n, (long long)proteins->offsets[proteins->n],
                    (unsigned long long)progress.unique, (unsigned long long)progress.failed,
                    seconds, (double)proteins->offsets[proteins->n] / seconds);
+            if (folder != NULL)
+                status = write_report(job, folder, err);
         }
     }
     toolpool_results_free(results);
@@ -200,6 +234,12 @@ int main(int argc, char **argv) {
         fputs(USAGE, stdout);
         return 0;
     }
+    const char *folder = NULL;
+    if (argc > 2 && strcmp(argv[1], "--report") == 0) {
+        folder = argv[2];
+        argc -= 2;
+        argv += 2;
+    }
     if (argc < 3 || argc > 4) {
         fputs(USAGE, stderr);
         return 2;
@@ -207,7 +247,7 @@ int main(int argc, char **argv) {
     proteins_t proteins = {0};
     toolpool_error_t *err = NULL;
     int ok = read_fasta(argv[2], &proteins);
-    if (ok && embed(argv[1], argc == 4 ? argv[3] : "auto", &proteins, &err) < 0) {
+    if (ok && embed(argv[1], argc == 4 ? argv[3] : "auto", folder, &proteins, &err) < 0) {
         fprintf(stderr, "embed_fasta: %s\n", toolpool_error_message(err));
         ok = 0;
     }

@@ -252,8 +252,8 @@ pub unsafe extern "C" fn toolpool_report_json(report: *const toolpool_report_t) 
     unsafe { rendered(report, |snapshot| &snapshot.json, Report::json) }
 }
 
-/// Loads and batches with their times in the Chrome trace-event format, which https://ui.perfetto.dev opens from a file:
-/// NUL-terminated UTF-8, owned by the report. Made at the first call. "" for NULL.
+/// Loads and batches with their times in the Chrome trace-event format, which <https://ui.perfetto.dev> opens from a
+/// file: NUL-terminated UTF-8, owned by the report. Made at the first call. "" for NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn toolpool_report_trace(report: *const toolpool_report_t) -> *const c_char {
     // SAFETY: NULL or live, as the header says.

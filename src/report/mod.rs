@@ -63,7 +63,7 @@ pub struct SlotReport {
     pub failed: u64,
     /// Batches that it did, failed ones included.
     pub batches: u64,
-    /// Sum of the extents of its batches (tokens, bytes).
+    /// Sum of the extents of its items (tokens, bytes).
     pub extent: u64,
     /// Sum of the finite costs of its items.
     pub cost: f64,
