@@ -222,7 +222,10 @@ impl<'a> Worker<'a> {
             }
             // What a panic left behind can not be trusted, and a process that died has left nothing.
             (Some(Status::Internal | Status::Crashed), _) => {
-                self.withdraw(key);
+                if let Some(lost) = self.withdraw(key) {
+                    self.lose(&lost);
+                    return Next::End;
+                }
                 self.unload(&[Arc::clone(key)]);
             }
             _ => {}
@@ -230,16 +233,26 @@ impl<'a> Worker<'a> {
         Next::Task
     }
 
-    /// Takes back the other batches in flight on a state that is about to go. They are not to blame.
-    fn withdraw(&mut self, key: &Arc<str>) {
+    /// Takes back the other batches in flight on a state that is about to go. They are not to blame, unless one of them
+    /// costs the device now: why it is lost, then.
+    fn withdraw(&mut self, key: &Arc<str>) -> Option<Error> {
         let (gone, kept): (VecDeque<_>, _) = std::mem::take(&mut self.flying)
             .into_iter()
             .partition(|flight| flight.tool.identity().key() == key);
         self.flying = kept;
+        let mut lost = None;
         for flight in gone {
-            let ticket = self.let_go(flight);
-            self.queue.put_back(self.slot.number, ticket);
+            match self.let_go(flight) {
+                (ticket, Err(error)) if error.status() == Status::DeviceLost => {
+                    self.queue.lose(self.slot.number, &error);
+                    self.queue
+                        .land(self.slot.number, ticket, Err(error.clone()), false);
+                    lost = Some(error);
+                }
+                (ticket, _) => self.queue.put_back(self.slot.number, ticket),
+            }
         }
+        lost
     }
 
     /// Gives the slot up.
@@ -252,7 +265,7 @@ impl<'a> Worker<'a> {
     /// Hands back all batches, and leaks what is on the device: nothing can be freed there any more.
     fn abandon(&mut self, error: &Error) {
         for flight in std::mem::take(&mut self.flying) {
-            let ticket = self.let_go(flight);
+            let (ticket, _) = self.let_go(flight);
             self.queue
                 .land(self.slot.number, ticket, Err(error.clone()), false);
         }
@@ -261,17 +274,18 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Ends a batch whose outcome nobody trusts, so that from here on the tool does not write to it.
-    fn let_go(&mut self, flight: Flight) -> u64 {
+    /// Ends a batch whose outputs nobody trusts, so that from here on the tool does not write to it.
+    fn let_go(&mut self, flight: Flight) -> (u64, Result<()>) {
         let Flight {
             ticket,
             tool,
             mut work,
         } = flight;
-        if let Some(warm) = self.warm.get_mut(tool.identity().key()) {
-            let _ = guarded(tool.name(), || warm.loaded.collect(&mut work));
-        }
-        ticket
+        let collected = match self.warm.get_mut(tool.identity().key()) {
+            Some(warm) => guarded(tool.name(), || warm.loaded.collect(&mut work)),
+            None => Ok(()),
+        };
+        (ticket, collected)
     }
 
     /// Loads the tool of a job, unless that fails; the job goes on while some slot has it.
