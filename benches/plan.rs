@@ -78,7 +78,7 @@ fn cut_all(queue: &[(f64, u64)], remaining: Remaining) -> usize {
     };
     let (mut queue, mut remaining, mut batches) = (queue, remaining, 0);
     while !queue.is_empty() {
-        let (batch, rest) = queue.split_at(cut.next_batch(queue.iter().copied(), &remaining, 2));
+        let (batch, rest) = queue.split_at(cut.next_batch(queue.iter().copied(), &remaining, 0.25));
         batch.iter().for_each(|&(cost, _)| remaining.remove(cost));
         (queue, batches) = (rest, batches + 1);
     }

@@ -62,7 +62,15 @@
 #define TOOLPOOL_COLUMN_INIT {sizeof(toolpool_column_t), 0, 0, NULL, 0, NULL, 0}
 
 /** Initialises a toolpool_progress_t. */
-#define TOOLPOOL_PROGRESS_INIT {sizeof(toolpool_progress_t), 0, 0, 0, 0, 0, 0}
+#define TOOLPOOL_PROGRESS_INIT {sizeof(toolpool_progress_t), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
+
+/** Initialises a toolpool_summary_t. */
+#define TOOLPOOL_SUMMARY_INIT \
+  {sizeof(toolpool_summary_t), NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL}
+
+/** Initialises a toolpool_slot_report_t. */
+#define TOOLPOOL_SLOT_REPORT_INIT \
+  {sizeof(toolpool_slot_report_t), NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL}
 
 
 /**
@@ -150,6 +158,12 @@ typedef struct toolpool_options_t toolpool_options_t;
  * Where a tool puts the outputs of a batch. Opaque; valid until that call's run (or collect) returns.
  */
 typedef struct toolpool_outputs_t toolpool_outputs_t;
+
+/**
+ * How a job went, or how far it is: figures of the job and of each slot, and its loads and batches with their times. A
+ * snapshot: it does not change, any thread may read it, and it outlives job and pool.
+ */
+typedef struct toolpool_report_t toolpool_report_t;
 
 /**
  * What became of the items of a job. Immutable; any thread may read it. It outlives job and pool, and owns everything that
@@ -362,6 +376,22 @@ typedef struct toolpool_progress_t {
    * Bytes of finished outputs that have not been taken out.
    */
   uint64_t unread_bytes;
+  /**
+   * Sum of the finite costs of the distinct items, in the tool's unit.
+   */
+  double cost;
+  /**
+   * Of that, done.
+   */
+  double cost_done;
+  /**
+   * Seconds since the submission, until the end.
+   */
+  double elapsed_s;
+  /**
+   * Seconds until the end, estimated by the rate so far; negative as long as there is none.
+   */
+  double remaining_s;
 } toolpool_progress_t;
 
 /**
@@ -469,6 +499,170 @@ typedef struct toolpool_column_t {
    */
   size_t n_rows;
 } toolpool_column_t;
+
+/**
+ * What a report says of a job as a whole. Times are in seconds from its submission on; costs are in the tool's unit, and
+ * infinite costs are not in their sums. A plain value whose strings are owned by the report.
+ */
+typedef struct toolpool_summary_t {
+  /**
+   * sizeof(toolpool_summary_t), set by TOOLPOOL_SUMMARY_INIT.
+   */
+  size_t size;
+  /**
+   * What the tool is called, NUL-terminated UTF-8.
+   */
+  const char *tool;
+  /**
+   * Items of the job, duplicates included.
+   */
+  uint64_t total;
+  /**
+   * Items that are done, failed ones and duplicates included.
+   */
+  uint64_t done;
+  /**
+   * Items that failed, duplicates included.
+   */
+  uint64_t failed;
+  /**
+   * Distinct items: what is computed.
+   */
+  uint64_t unique;
+  /**
+   * Cost of the distinct items.
+   */
+  double cost;
+  /**
+   * Of that, done.
+   */
+  double cost_done;
+  /**
+   * Cost that duplicates would have added.
+   */
+  double cost_saved;
+  /**
+   * The largest cost of an item.
+   */
+  double longest;
+  /**
+   * From submission to the end, or to the report.
+   */
+  double elapsed_s;
+  /**
+   * Of that, for finding duplicates, costs and the order.
+   */
+  double planning_s;
+  /**
+   * From the first begin of a load or batch to the last end so far.
+   */
+  double makespan_s;
+  /**
+   * The time in which the slots, at the speeds that were measured, could at best have done what they did: the larger of
+   * cost / sum of speeds and longest / largest speed, without loads. `makespan_s / bound_s` is 1 where no schedule could
+   * have been better. 0 before the first batch has ended.
+   */
+  double bound_s;
+  /**
+   * How long the job will still take, at the speeds so far; 0 once it has ended, below 0 while that is unknown.
+   */
+  double remaining_s;
+  /**
+   * `done / elapsed_s`.
+   */
+  double items_per_s;
+  /**
+   * `cost_done / elapsed_s`.
+   */
+  double cost_per_s;
+  /**
+   * Why items were not done, or the job failed: a negative status; ::TOOLPOOL_OK for neither.
+   */
+  toolpool_status_t stopped;
+  /**
+   * 0.
+   */
+  int32_t reserved;
+  /**
+   * The message that belongs to `stopped`, NUL-terminated UTF-8; "" for none.
+   */
+  const char *stopped_message;
+} toolpool_summary_t;
+
+/**
+ * What a report says of one slot of the pool: what it did for this job. A plain value whose strings are owned by the
+ * report.
+ */
+typedef struct toolpool_slot_report_t {
+  /**
+   * sizeof(toolpool_slot_report_t), set by TOOLPOOL_SLOT_REPORT_INIT.
+   */
+  size_t size;
+  /**
+   * The device as a device string names it, such as `cuda:0`, NUL-terminated.
+   */
+  const char *device;
+  /**
+   * Distinct items that it did, failed ones included.
+   */
+  uint64_t items;
+  /**
+   * Of these, failed.
+   */
+  uint64_t failed;
+  /**
+   * Batches that it did, failed ones included.
+   */
+  uint64_t batches;
+  /**
+   * Sum of the extents of its batches (tokens, bytes).
+   */
+  uint64_t extent;
+  /**
+   * Cost of its items, without infinite ones.
+   */
+  double cost;
+  /**
+   * Its measured speed, `cost / busy_s`; 0 if it has done nothing that has a cost.
+   */
+  double cost_per_s;
+  /**
+   * Seconds with at least one batch in flight.
+   */
+  double busy_s;
+  /**
+   * Seconds spent loading the tool.
+   */
+  double load_s;
+  /**
+   * What is left of the makespan, in seconds: it waited, or worked for another job.
+   */
+  double idle_s;
+  /**
+   * Batches that came back to be split.
+   */
+  uint64_t splits;
+  /**
+   * Batches and items that came back to be tried again.
+   */
+  uint64_t retries;
+  /**
+   * Batches that ran out of memory.
+   */
+  uint64_t out_of_memory;
+  /**
+   * Why the slot is lost or stuck: a negative status; ::TOOLPOOL_OK if it is neither.
+   */
+  toolpool_status_t lost;
+  /**
+   * 0.
+   */
+  int32_t reserved;
+  /**
+   * The message that belongs to `lost`, NUL-terminated UTF-8; "" for none.
+   */
+  const char *lost_message;
+} toolpool_slot_report_t;
 
 /**
  * toolpool's functions, for tools in libraries that do not link to toolpool. Each is the exported function
@@ -1032,6 +1226,11 @@ toolpool_status_t toolpool_options_new(struct toolpool_options_t **out, struct t
  * | key | value | default | meaning |
  * | --- | --- | --- | --- |
  * | `dedup` | `true`, `false` | `true` | items of equal content are computed once; turn it off for tools that are random or have side effects |
+ * | `deterministic` | `true`, `false` | `false` | batches are formed from the items alone: on one kind of device, with the same threads a slot and the same budget, results do not depend on the number of slots by a single bit |
+ * | `time_limit` | seconds | none | the job ends so long after its submission; what is not done by then fails with ::TOOLPOOL_ERR_TIME_LIMIT |
+ * | `batch_time_limit` | seconds | none | a batch that takes longer is given up: its items are tried once more, last and alone, and its slot waits for the tool to return (an isolated tool is killed and loaded anew) |
+ * | `retries` | a number | `3` | how often an item is tried again when the tool says ::TOOLPOOL_ERR_TRANSIENT |
+ * | `on_device_lost` | `continue`, `fail` | `continue` | when a device is lost, the other slots do its work, or the job ends |
  * | `pending_bytes` | a number | no limit | workers pause while finished outputs that toolpool_job_next() has not taken are larger than this, in bytes; a call that waits for the whole job lifts it |
  *
  * @param key    NUL-terminated
@@ -1233,6 +1432,82 @@ toolpool_status_t toolpool_results_stack(const struct toolpool_results_t *result
  * Frees results and everything that their views show. NULL is fine.
  */
 void toolpool_results_free(struct toolpool_results_t *results);
+
+/**
+ * Takes a report of a job as it is now: while it runs, or after it has ended. It takes time in proportion to the
+ * batches so far, and does not wait for any.
+ *
+ * @param report  receives the report; free it with toolpool_report_free()
+ */
+toolpool_status_t toolpool_job_report(const struct toolpool_job_t *job,
+                                      struct toolpool_report_t **report,
+                                      struct toolpool_error_t **err);
+
+/**
+ * Fills in the figures of the job as a whole. `*summary` starts from TOOLPOOL_SUMMARY_INIT.
+ */
+toolpool_status_t toolpool_report_summary(const struct toolpool_report_t *report,
+                                          struct toolpool_summary_t *summary,
+                                          struct toolpool_error_t **err);
+
+/**
+ * How many slots a report is of: those of the pool; 0 for NULL.
+ */
+size_t toolpool_report_slots(const struct toolpool_report_t *report);
+
+/**
+ * Fills in what one slot did for the job. `*out` starts from TOOLPOOL_SLOT_REPORT_INIT.
+ *
+ * @param slot  below toolpool_report_slots()
+ */
+toolpool_status_t toolpool_report_slot(const struct toolpool_report_t *report,
+                                       size_t slot,
+                                       struct toolpool_slot_report_t *out,
+                                       struct toolpool_error_t **err);
+
+/**
+ * How many names the tool has counted by toolpool_outputs_count(); 0 for NULL.
+ */
+size_t toolpool_report_counts(const struct toolpool_report_t *report);
+
+/**
+ * The name of count `index`: NUL-terminated, owned by the report; NULL if there are not so many.
+ */
+const char *toolpool_report_count_name(const struct toolpool_report_t *report, size_t index);
+
+/**
+ * What the tool's batches have counted under a name, added up; ::TOOLPOOL_ERR_NOT_FOUND if none has.
+ *
+ * @param name   NUL-terminated
+ * @param value  receives the sum
+ */
+toolpool_status_t toolpool_report_count(const struct toolpool_report_t *report,
+                                        const char *name,
+                                        double *value,
+                                        struct toolpool_error_t **err);
+
+/**
+ * The figures as a JSON object: NUL-terminated UTF-8, owned by the report. docs/report.md lists the keys. Made at the
+ * first call. "" for NULL.
+ */
+const char *toolpool_report_json(const struct toolpool_report_t *report);
+
+/**
+ * Loads and batches with their times in the Chrome trace-event format, which https://ui.perfetto.dev opens from a file:
+ * NUL-terminated UTF-8, owned by the report. Made at the first call. "" for NULL.
+ */
+const char *toolpool_report_trace(const struct toolpool_report_t *report);
+
+/**
+ * The same as a picture: an SVG document, a row for each slot; NUL-terminated UTF-8, owned by the report. Made at the
+ * first call. "" for NULL.
+ */
+const char *toolpool_report_timeline(const struct toolpool_report_t *report);
+
+/**
+ * Frees a report and its texts. NULL is fine.
+ */
+void toolpool_report_free(struct toolpool_report_t *report);
 
 /**
  * For tools: how many items a batch has; 0 for NULL.

@@ -2,8 +2,9 @@
 /// toolpool for C++17: handles that free themselves, exceptions, and lambdas as tools. Header-only;
 /// link with -ltoolpool. What each call does is said in toolpool.h; here is what C++ adds:
 ///
-/// - Ownership: Pool, Tool, Items, Options, Job and Results own their handle and can be moved, not
-///   copied. They may end in any order. Item, Tensor, Span and Column are views into Results.
+/// - Ownership: Pool, Tool, Items, Options, Job, Results and Report own their handle and can be
+///   moved, not copied. They may end in any order. Item, Tensor, Span and Column are views into
+///   Results.
 /// - Threads: any object may be used by several threads at once, but not while it is moved from,
 ///   assigned to or destroyed.
 /// - Errors: what fails throws Error. Items that failed do not throw until they are read.
@@ -29,6 +30,7 @@
 #include <toolpool.h>
 #include <toolpool/error.hpp>
 #include <toolpool/items.hpp>
+#include <toolpool/report.hpp>
 #include <toolpool/results.hpp>
 #include <toolpool/tool.hpp>
 
@@ -79,6 +81,11 @@ class Job : public detail::Handle<toolpool_job_t, toolpool_job_free> {
         Progress progress = TOOLPOOL_PROGRESS_INIT;
         detail::call(toolpool_job_progress, get(), &progress);
         return progress;
+    }
+
+    /// How it went, or how far it is: a snapshot.
+    [[nodiscard]] Report report() const {
+        return Report(detail::make<toolpool_report_t>(toolpool_job_report, get()));
     }
 
     /// Cancels it: batches under way still finish, other items fail with TOOLPOOL_ERR_CANCELLED.

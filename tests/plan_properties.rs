@@ -173,7 +173,7 @@ proptest! {
         items in vec((cost(), 0..500u64), 0..300),
         budget in 0..2000u64,
         max_items in 0..40usize,
-        slots in 0..5usize,
+        share in 0.0..1.0,
     ) {
         let mut items = items;
         items.sort_by(|a, b| b.0.total_cmp(&a.0));
@@ -182,15 +182,15 @@ proptest! {
         let (mut remaining, mut rest) = (Remaining::all(&costs), &items[..]);
         while !rest.is_empty() {
             prop_assert_eq!(remaining.items(), rest.len());
-            let size = cut.next_batch(rest.iter().copied(), &remaining, slots);
-            prop_assert_eq!(size, cut.next_batch(rest.iter().copied(), &remaining, slots));
+            let size = cut.next_batch(rest.iter().copied(), &remaining, share);
+            prop_assert_eq!(size, cut.next_batch(rest.iter().copied(), &remaining, share));
             prop_assert!((1..=rest.len()).contains(&size));
             let (batch, after) = rest.split_at(size);
             if size > 1 {
                 prop_assert!(batch.iter().map(|item| item.1).sum::<u64>() <= budget);
                 prop_assert!(size <= max_items);
                 prop_assert!(batch.iter().all(|item| item.0.is_finite()));
-                prop_assert!(size * slots.max(1) <= rest.len());
+                prop_assert!(size as f64 <= share * rest.len() as f64);
             }
             batch.iter().for_each(|item| remaining.remove(item.0));
             rest = after;

@@ -168,7 +168,8 @@ fn many_threads_share_one_pool_and_each_gets_its_own_results() {
             })
         }));
     });
-    assert_eq!(fine.loads.load(Ordering::Relaxed), 4);
+    let loads = fine.loads.load(Ordering::Relaxed);
+    assert!((1..=4).contains(&loads), "{loads} loads on 4 slots");
 }
 
 #[test]

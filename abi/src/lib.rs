@@ -400,4 +400,102 @@ pub struct toolpool_progress_t {
     pub running: u64,
     /// Bytes of finished outputs that have not been taken out.
     pub unread_bytes: u64,
+    /// Sum of the finite costs of the distinct items, in the tool's unit.
+    pub cost: f64,
+    /// Of that, done.
+    pub cost_done: f64,
+    /// Seconds since the submission, until the end.
+    pub elapsed_s: f64,
+    /// Seconds until the end, estimated by the rate so far; negative as long as there is none.
+    pub remaining_s: f64,
+}
+
+/// What a report says of a job as a whole. Times are in seconds from its submission on; costs are in the tool's unit, and
+/// infinite costs are not in their sums. A plain value whose strings are owned by the report.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct toolpool_summary_t {
+    /// sizeof(toolpool_summary_t), set by TOOLPOOL_SUMMARY_INIT.
+    pub size: usize,
+    /// What the tool is called, NUL-terminated UTF-8.
+    pub tool: *const c_char,
+    /// Items of the job, duplicates included.
+    pub total: u64,
+    /// Items that are done, failed ones and duplicates included.
+    pub done: u64,
+    /// Items that failed, duplicates included.
+    pub failed: u64,
+    /// Distinct items: what is computed.
+    pub unique: u64,
+    /// Cost of the distinct items.
+    pub cost: f64,
+    /// Of that, done.
+    pub cost_done: f64,
+    /// Cost that duplicates would have added.
+    pub cost_saved: f64,
+    /// The largest cost of an item.
+    pub longest: f64,
+    /// From submission to the end, or to the report.
+    pub elapsed_s: f64,
+    /// Of that, for finding duplicates, costs and the order.
+    pub planning_s: f64,
+    /// From the first begin of a load or batch to the last end so far.
+    pub makespan_s: f64,
+    /// The time in which the slots, at the speeds that were measured, could at best have done what they did: the larger of
+    /// cost / sum of speeds and longest / largest speed, without loads. `makespan_s / bound_s` is 1 where no schedule could
+    /// have been better. 0 before the first batch has ended.
+    pub bound_s: f64,
+    /// How long the job will still take, at the speeds so far; 0 once it has ended, below 0 while that is unknown.
+    pub remaining_s: f64,
+    /// `done / elapsed_s`.
+    pub items_per_s: f64,
+    /// `cost_done / elapsed_s`.
+    pub cost_per_s: f64,
+    /// Why items were not done, or the job failed: a negative status; ::TOOLPOOL_OK for neither.
+    pub stopped: toolpool_status_t,
+    /// 0.
+    pub reserved: i32,
+    /// The message that belongs to `stopped`, NUL-terminated UTF-8; "" for none.
+    pub stopped_message: *const c_char,
+}
+
+/// What a report says of one slot of the pool: what it did for this job. A plain value whose strings are owned by the
+/// report.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct toolpool_slot_report_t {
+    /// sizeof(toolpool_slot_report_t), set by TOOLPOOL_SLOT_REPORT_INIT.
+    pub size: usize,
+    /// The device as a device string names it, such as `cuda:0`, NUL-terminated.
+    pub device: *const c_char,
+    /// Distinct items that it did, failed ones included.
+    pub items: u64,
+    /// Of these, failed.
+    pub failed: u64,
+    /// Batches that it did, failed ones included.
+    pub batches: u64,
+    /// Sum of the extents of its batches (tokens, bytes).
+    pub extent: u64,
+    /// Cost of its items, without infinite ones.
+    pub cost: f64,
+    /// Its measured speed, `cost / busy_s`; 0 if it has done nothing that has a cost.
+    pub cost_per_s: f64,
+    /// Seconds with at least one batch in flight.
+    pub busy_s: f64,
+    /// Seconds spent loading the tool.
+    pub load_s: f64,
+    /// What is left of the makespan, in seconds: it waited, or worked for another job.
+    pub idle_s: f64,
+    /// Batches that came back to be split.
+    pub splits: u64,
+    /// Batches and items that came back to be tried again.
+    pub retries: u64,
+    /// Batches that ran out of memory.
+    pub out_of_memory: u64,
+    /// Why the slot is lost or stuck: a negative status; ::TOOLPOOL_OK if it is neither.
+    pub lost: toolpool_status_t,
+    /// 0.
+    pub reserved: i32,
+    /// The message that belongs to `lost`, NUL-terminated UTF-8; "" for none.
+    pub lost_message: *const c_char,
 }

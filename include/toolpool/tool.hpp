@@ -88,6 +88,14 @@ class Outputs {
         check(toolpool_outputs_warn(outputs_, index, message.c_str()), index);
     }
 
+    /// Adds `amount` to what Report::counts() says of `name`.
+    void count(const std::string &name, double amount) {
+        const toolpool_status_t status =
+            toolpool_outputs_count(outputs_, detail::c_str(name), amount);
+        if (status < 0)
+            throw Error(status, "'" + name + "' is not UTF-8, or what it counts not a number");
+    }
+
   private:
     static void check(toolpool_status_t status, std::size_t index) {
         if (status < 0)

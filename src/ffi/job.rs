@@ -44,7 +44,7 @@ impl Drop for Submitted {
 
 /// # Safety
 /// `job` is NULL or live.
-unsafe fn job<'a>(job: *const toolpool_job_t) -> Result<&'a Job> {
+pub(super) unsafe fn job<'a>(job: *const toolpool_job_t) -> Result<&'a Job> {
     // SAFETY: as required of the caller.
     let submitted = unsafe { toolpool_job_t::get(job) }?;
     refuse_forked(submitted.process)?;
@@ -205,6 +205,10 @@ pub unsafe extern "C" fn toolpool_job_progress(
                 unique: now.unique,
                 running: now.running,
                 unread_bytes: now.unread_bytes,
+                cost: now.cost,
+                cost_done: now.cost_done,
+                elapsed_s: now.elapsed.as_secs_f64(),
+                remaining_s: now.remaining.map_or(-1.0, |left| left.as_secs_f64()),
             });
             Ok(TOOLPOOL_OK)
         })

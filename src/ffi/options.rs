@@ -1,11 +1,12 @@
 use std::ffi::c_char;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use toolpool_abi::{TOOLPOOL_OK, toolpool_error_t, toolpool_status_t};
 
 use super::{Handle, export, give, quietly, text};
 use crate::error::{Error, Result, Status};
-use crate::pool::JobOptions;
+use crate::pool::{JobOptions, OnDeviceLost};
 
 /// Options of a job. Any thread may use them; a job keeps what was set when it was submitted.
 pub struct toolpool_options_t {
@@ -48,6 +49,11 @@ pub unsafe extern "C" fn toolpool_options_new(
 /// | key | value | default | meaning |
 /// | --- | --- | --- | --- |
 /// | `dedup` | `true`, `false` | `true` | items of equal content are computed once; turn it off for tools that are random or have side effects |
+/// | `deterministic` | `true`, `false` | `false` | batches are formed from the items alone: on one kind of device, with the same threads a slot and the same budget, results do not depend on the number of slots by a single bit |
+/// | `time_limit` | seconds | none | the job ends so long after its submission; what is not done by then fails with ::TOOLPOOL_ERR_TIME_LIMIT |
+/// | `batch_time_limit` | seconds | none | a batch that takes longer is given up: its items are tried once more, last and alone, and its slot waits for the tool to return (an isolated tool is killed and loaded anew) |
+/// | `retries` | a number | `3` | how often an item is tried again when the tool says ::TOOLPOOL_ERR_TRANSIENT |
+/// | `on_device_lost` | `continue`, `fail` | `continue` | when a device is lost, the other slots do its work, or the job ends |
 /// | `pending_bytes` | a number | no limit | workers pause while finished outputs that toolpool_job_next() has not taken are larger than this, in bytes; a call that waits for the whole job lifts it |
 ///
 /// @param key    NUL-terminated
@@ -73,6 +79,9 @@ pub unsafe extern "C" fn toolpool_options_set(
     }
 }
 
+const KEYS: &str =
+    "batch_time_limit, dedup, deterministic, on_device_lost, pending_bytes, retries, time_limit";
+
 fn set(options: &mut JobOptions, key: &str, value: &str) -> Result<()> {
     let refused = |known: &str| {
         Error::new(
@@ -80,19 +89,42 @@ fn set(options: &mut JobOptions, key: &str, value: &str) -> Result<()> {
             format_args!("'{value}' is no value of '{key}', which is {known}"),
         )
     };
+    let flag = || value.parse().map_err(|_| refused("'true' or 'false'"));
+    let limit = || {
+        seconds(value)
+            .map(Some)
+            .ok_or_else(|| refused("a number of seconds above 0"))
+    };
     match key {
-        "dedup" => options.dedup = value.parse().map_err(|_| refused("'true' or 'false'"))?,
+        "dedup" => options.dedup = flag()?,
+        "deterministic" => options.deterministic = flag()?,
+        "time_limit" => options.time_limit = limit()?,
+        "batch_time_limit" => options.batch_time_limit = limit()?,
+        "retries" => options.retries = value.parse().map_err(|_| refused("a number"))?,
+        "on_device_lost" => {
+            options.on_device_lost = match value {
+                "continue" => OnDeviceLost::Continue,
+                "fail" => OnDeviceLost::Fail,
+                _ => return Err(refused("'continue' or 'fail'")),
+            }
+        }
         "pending_bytes" => {
             options.pending_bytes = value.parse().map_err(|_| refused("a number of bytes"))?
         }
         _ => {
             return Err(Error::new(
                 Status::Option,
-                format_args!("jobs have no option '{key}'; there are dedup, pending_bytes"),
+                format_args!("jobs have no option '{key}'; there are {KEYS}"),
             ));
         }
     }
     Ok(())
+}
+
+/// A positive, finite number of seconds.
+fn seconds(value: &str) -> Option<Duration> {
+    let seconds = value.parse().ok().filter(|&seconds: &f64| seconds > 0.0)?;
+    Duration::try_from_secs_f64(seconds).ok()
 }
 
 /// Frees options. NULL is fine.

@@ -7,4 +7,4 @@ mod results;
 
 pub use items::{Field, Items, Offsets, Release};
 pub use outputs::{Outputs, Part, View};
-pub use results::{Column, Finished, Results};
+pub use results::{Column, ELSEWHERE, Finished, Results};

@@ -191,6 +191,11 @@ impl Part {
         self.failures.len()
     }
 
+    /// Takes back the failures of items that are tried again, whose rows nobody will ask for.
+    pub fn forgive(&mut self, rows: &[usize]) {
+        self.failures.retain(|(row, _)| !rows.contains(row));
+    }
+
     /// Why item `row` failed, if it did.
     #[must_use]
     pub fn error(&self, row: usize) -> Option<&Error> {

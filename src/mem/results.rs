@@ -14,12 +14,23 @@ use crate::value::{Dtype, Shape};
 
 /// A batch that came back: which distinct items it held, and what became of them.
 pub struct Finished {
-    /// The distinct items, in the order of the part's rows.
+    /// The distinct items, in the order of the part's rows; [`ELSEWHERE`] for those that are tried again.
     pub uniques: Vec<u32>,
     /// Their outputs and failures.
     pub part: Part,
     /// The slot that computed them.
     pub slot: usize,
+}
+
+/// In place of a distinct item whose row in this part does not count.
+pub const ELSEWHERE: u32 = u32::MAX;
+
+impl Finished {
+    /// The rows that count, each with its distinct item.
+    pub fn rows(&self) -> impl Iterator<Item = (usize, u32)> {
+        let rows = self.uniques.iter().copied().enumerate();
+        rows.filter(|&(_, unique)| unique != ELSEWHERE)
+    }
 }
 
 /// What became of some or all items of a job. Immutable; may be read from any thread.
@@ -68,7 +79,7 @@ impl Results {
     pub fn whole(finished: Vec<Finished>, dedup: &Dedup, undone: Option<Error>) -> Self {
         let mut of_unique = vec![NOWHERE; dedup.uniques()];
         for (part, batch) in finished.iter().enumerate() {
-            for (row, &unique) in batch.uniques.iter().enumerate() {
+            for (row, unique) in batch.rows() {
                 of_unique[unique as usize] = entry(part, row);
             }
         }
@@ -91,8 +102,9 @@ impl Results {
         positions: impl Fn(u32, &mut dyn FnMut(u32)),
     ) -> Self {
         let done = finished.iter().enumerate().flat_map(|(part, batch)| {
-            let rows = batch.uniques.iter().enumerate();
-            rows.map(move |(row, &unique)| (entry(part, row), unique))
+            batch
+                .rows()
+                .map(move |(row, unique)| (entry(part, row), unique))
         });
         let undone_entries = rest.iter().map(|&unique| (NOWHERE, unique));
         let (mut entries, mut indices) = (Vec::new(), Vec::new());

@@ -44,24 +44,26 @@ impl Remaining {
     pub fn items(&self) -> usize {
         self.items
     }
+
+    /// Sum of their finite costs.
+    #[must_use]
+    pub fn cost(&self) -> f64 {
+        self.cost.max(0.0)
+    }
 }
 
 /// What a cost adds to a sum: +∞ stands apart and adds nothing.
-fn amount(cost: f64) -> f64 {
+pub(crate) fn amount(cost: f64) -> f64 {
     if cost.is_finite() { cost } else { 0.0 }
 }
 
 impl Cut {
     /// How many items from the front of `queue` make the next batch: 0 only if it is empty.
     ///
-    /// `queue` is the cost and extent of what is left, longest first, as `remaining` sums it up; `slots` is the number
-    /// of slots that work on the job.
-    ///
-    /// This is guided self-scheduling (C. D. Polychronopoulos, D. J. Kuck, IEEE Trans. Computers C-36, 1987) with the
-    /// divisor 2 of factoring (S. F. Hummel et al., Commun. ACM 35, 1992): a batch takes at most half of a slot's even
-    /// share of what is left, in cost and in number, so that batches are large while there is much to do and small at
-    /// the end, where they decide when the last worker is done. The number matters where costs do not tell: for items
-    /// of cost 0.
+    /// `queue` is the cost and extent of what is left, longest first, as `remaining` sums it up; `share` is the part of
+    /// it that one batch may hold, in cost and in number ([`super::balance::share`]), so that batches are large while
+    /// there is much to do and small at the end, where they decide when the last worker is done. The number matters where
+    /// costs do not tell: for items of cost 0.
     ///
     /// Each batch also costs something to begin (a lock, a launch, a copy), and the last ones are as small as one item;
     /// but they are few: their number grows with the logarithm of the items, times twice the slots.
@@ -73,7 +75,7 @@ impl Cut {
         &self,
         queue: impl IntoIterator<Item = (f64, u64)>,
         remaining: &Remaining,
-        slots: usize,
+        share: f64,
     ) -> usize {
         let mut queue = queue.into_iter();
         let Some((first, extent)) = queue.next() else {
@@ -82,7 +84,7 @@ impl Cut {
         if first == f64::INFINITY {
             return 1;
         }
-        let share = Share::of(remaining, slots);
+        let share = Share::of(remaining, share);
         let mut batch = Batch {
             items: 1,
             cost: first,
@@ -117,7 +119,7 @@ impl Batch {
     }
 }
 
-/// Half of a slot's even share of what is left.
+/// The most that a batch may take of what is left.
 struct Share {
     items: f64,
     cost: f64,
@@ -126,11 +128,10 @@ struct Share {
 impl Share {
     /// The sum of costs drifts as it is counted down. Too large, it leaves the number of items to bound the batch; too
     /// small, it must not become negative, as then items of cost 0 would run one by one.
-    fn of(remaining: &Remaining, slots: usize) -> Self {
-        let parts = 2.0 * slots.max(1) as f64;
+    fn of(remaining: &Remaining, share: f64) -> Self {
         Self {
-            items: remaining.items as f64 / parts,
-            cost: remaining.cost.max(0.0) / parts,
+            items: remaining.items as f64 * share,
+            cost: remaining.cost.max(0.0) * share,
         }
     }
 
@@ -150,10 +151,11 @@ mod tests {
 
     /// The sizes of the batches of a job of these items (longest first), taken one after the other.
     fn batches(cut: Cut, queue: &[(f64, u64)], slots: usize) -> Vec<usize> {
+        let share = 0.5 / slots as f64;
         let costs: Vec<f64> = queue.iter().map(|&(cost, _)| cost).collect();
         let (mut remaining, mut rest, mut sizes) = (Remaining::all(&costs), queue, Vec::new());
         while !rest.is_empty() {
-            let size = cut.next_batch(rest.iter().copied(), &remaining, slots);
+            let size = cut.next_batch(rest.iter().copied(), &remaining, share);
             rest[..size]
                 .iter()
                 .for_each(|&(cost, _)| remaining.remove(cost));
@@ -192,7 +194,7 @@ mod tests {
         let queue = [(f64::INFINITY, 1), (f64::INFINITY, 1), (1.0, 1), (1.0, 1)];
         assert_eq!(batches(TOKENS, &queue, 1)[..2], [1, 1]);
         assert_eq!(
-            TOKENS.next_batch([(1.0, 1), (1.0, u64::MAX)], &Remaining::all(&[1.0; 2]), 1),
+            TOKENS.next_batch([(1.0, 1), (1.0, u64::MAX)], &Remaining::all(&[1.0; 2]), 0.5),
             1
         );
     }
@@ -219,12 +221,12 @@ mod tests {
     #[test]
     fn rounding_in_the_sum_leaves_the_number_of_items_to_decide() {
         let left = |cost| Remaining { items: 8, cost };
-        assert_eq!(TOKENS.next_batch([(1.0, 200); 8], &left(1e6), 2), 2);
-        assert_eq!(TOKENS.next_batch([(0.0, 200); 8], &left(-1e-6), 2), 2);
+        assert_eq!(TOKENS.next_batch([(1.0, 200); 8], &left(1e6), 0.25), 2);
+        assert_eq!(TOKENS.next_batch([(0.0, 200); 8], &left(-1e-6), 0.25), 2);
     }
 
     #[test]
     fn nothing_left_is_no_batch() {
-        assert_eq!(TOKENS.next_batch([], &Remaining::default(), 0), 0);
+        assert_eq!(TOKENS.next_batch([], &Remaining::default(), 1.0), 0);
     }
 }

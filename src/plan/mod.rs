@@ -1,7 +1,8 @@
 //! What runs where, in which order and in which company: pure functions over costs and content.
 //!
 //! A run is planned in four steps, each a file here: [`dedup`] finds the items of equal content, [`order`] checks the
-//! costs and sorts them longest first, [`batch`] cuts the batches that idle workers pull, and [`lpt`] is the textbook
+//! costs and sorts them longest first, [`balance`] says how much of what is left an idle slot should take, and from
+//! where, and [`batch`] cuts that batch. [`budget`] finds how large batches should be at most. [`lpt`] is the textbook
 //! assignment to slots, for those who must decide beforehand (shards, several machines, a report that compares).
 //!
 //! Nothing here knows threads, tools or devices, does I/O, or is unsafe. Every function is deterministic.
@@ -17,7 +18,9 @@
 //! | +∞ | longer than all finite costs together, of unknown size: runs first, alone; shared out by count |
 //! | NaN, negative | refused, with the item's index |
 
+pub mod balance;
 pub mod batch;
+pub mod budget;
 pub mod dedup;
 pub mod lpt;
 pub mod order;

@@ -1,8 +1,8 @@
-//! What becomes of a batch that failed as a whole.
+//! What becomes of a batch that failed as a whole, and of items that may succeed yet.
 
-use super::job::Job;
-use super::state::State;
-use crate::device::Slot;
+use super::job::{Job, OnDeviceLost};
+use super::seat::Landing;
+use super::state::{Planned, State};
 use crate::error::{Error, Status};
 use crate::mem::Part;
 
@@ -40,49 +40,124 @@ impl Streak {
 }
 
 impl Job {
-    /// Finds the guilty items of a batch that failed as a whole, by splitting it, and lets the others go on.
-    pub(super) fn recover(&self, state: &mut State, uniques: Vec<u32>, error: &Error, slot: &Slot) {
+    /// Finds the guilty items of a batch that failed as a whole, and lets the others go on.
+    pub(super) fn recover(
+        &self,
+        state: &mut State,
+        batch: Vec<Planned>,
+        error: &Error,
+        landing: &Landing,
+    ) {
+        let slot = landing.slot.number;
         if state.verdict.error().is_some() {
-            return self.fail(state, uniques, error, slot);
+            return self.fail(state, &batch, error, landing);
         }
         match error.status() {
-            Status::DeviceLost => self.suspect(state, uniques, error, slot),
-            _ if uniques.len() > 1 => {
-                let mut first = uniques;
+            Status::DeviceLost if self.options().on_device_lost == OnDeviceLost::Fail => {
+                self.fail(state, &batch, error, landing);
+                state.give_up(
+                    error
+                        .clone()
+                        .within("a device was lost (on_device_lost=fail)"),
+                );
+            }
+            Status::DeviceLost | Status::TimeLimit => self.suspect(state, batch, error, landing),
+            Status::Transient if self.may_try_again(state, &batch) => {
+                state.tally.slots[slot].retries += 1;
+                state.later.push_back(batch);
+            }
+            _ if batch.len() > 1 => {
+                state.tally.slots[slot].splits += 1;
+                let mut first = batch;
                 let second = first.split_off(first.len().div_ceil(2));
                 state.again.push(second);
                 state.again.push(first);
             }
-            _ => {
-                let hopeless = error.status() != Status::OutOfMemory && state.streak.failed(error);
-                self.fail(state, uniques, error, slot);
-                if hopeless {
-                    let why = format!(
-                        "the job was given up after {HOPELESS} items failed alike and none succeeded"
-                    );
-                    state.give_up(error.clone().within(why));
-                }
+            Status::Crashed => self.suspect(state, batch, error, landing),
+            Status::OutOfMemory if landing.relieved => {
+                state.tally.slots[slot].retries += 1;
+                state.again.push(batch);
             }
+            Status::OutOfMemory if landing.larger => {
+                state.tally.slots[slot].retries += 1;
+                state.large.extend(batch);
+            }
+            _ => self.fail_alone(state, &batch, error, landing),
         }
     }
 
-    /// Any item of the batch may have cost the device: each is tried once more, last and alone. Who is there when
-    /// a second device goes, fails.
-    fn suspect(&self, state: &mut State, uniques: Vec<u32>, error: &Error, slot: &Slot) {
-        let (guilty, suspects): (Vec<_>, Vec<_>) = uniques
+    /// Any item of the batch may have cost the device or the process: each is tried once more, last and alone. Who is
+    /// there when that happens again, fails.
+    fn suspect(&self, state: &mut State, batch: Vec<Planned>, error: &Error, landing: &Landing) {
+        let (guilty, suspects): (Vec<_>, Vec<_>) = batch
             .into_iter()
-            .partition(|unique| state.tried_again.contains(unique));
+            .partition(|item| state.tried_again.contains(&item.unique));
+        state.tally.slots[landing.slot.number].retries += suspects.len() as u64;
         state.suspects.extend(suspects);
         if !guilty.is_empty() {
-            let error = error
-                .clone()
-                .within("two devices were lost while this item was on them");
-            self.fail(state, guilty, &error, slot);
+            let error = error.clone().within("twice with this item");
+            self.fail(state, &guilty, &error, landing);
         }
     }
 
-    pub(super) fn fail(&self, state: &mut State, uniques: Vec<u32>, error: &Error, slot: &Slot) {
-        let part = Part::failed(uniques.len(), error);
-        self.finish(state, uniques, part, slot);
+    /// An item failed alone, for good. The same failure of one item after the other fails the job.
+    fn fail_alone(&self, state: &mut State, batch: &[Planned], error: &Error, landing: &Landing) {
+        let hopeless = error.status() != Status::OutOfMemory && state.streak.failed(error);
+        self.fail(state, batch, error, landing);
+        if hopeless {
+            let why = format!(
+                "the job was given up after {HOPELESS} items failed alike and none succeeded"
+            );
+            state.give_up(error.clone().within(why));
+        }
+    }
+
+    /// Whether no item of the batch has used up its retries; counts one more for each.
+    fn may_try_again(&self, state: &mut State, batch: &[Planned]) -> bool {
+        let most = self.options().retries;
+        let tries = |item: &Planned| state.tries.get(&item.unique).copied().unwrap_or(0);
+        if batch.iter().any(|item| tries(item) >= most) {
+            return false;
+        }
+        for item in batch {
+            *state.tries.entry(item.unique).or_default() += 1;
+        }
+        true
+    }
+
+    /// Takes the items that may be tried again out of what a batch came to.
+    pub(super) fn take_transient(
+        &self,
+        state: &mut State,
+        batch: &[Planned],
+        part: &Part,
+        slot: usize,
+    ) -> Vec<usize> {
+        if part.failures() == 0 || state.verdict.error().is_some() {
+            return Vec::new();
+        }
+        let mut rows = Vec::new();
+        for (row, item) in batch.iter().enumerate() {
+            let transient = part
+                .error(row)
+                .is_some_and(|error| error.status() == Status::Transient);
+            if transient && self.may_try_again(state, &[*item]) {
+                state.tally.slots[slot].retries += 1;
+                state.later.push_back(vec![*item]);
+                rows.push(row);
+            }
+        }
+        rows
+    }
+
+    pub(super) fn fail(
+        &self,
+        state: &mut State,
+        batch: &[Planned],
+        error: &Error,
+        landing: &Landing,
+    ) {
+        let part = Part::failed(batch.len(), error);
+        self.finish(state, batch, part, landing.slot);
     }
 }

@@ -5,13 +5,15 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
-use super::queue::{Asking, Queue};
-use super::state::{State, Verdict};
+use super::queue::Queue;
+use super::seat::Landing;
+use super::state::{Planned, State, Terms, Verdict};
 use crate::device::Slot;
 use crate::error::{Error, Result, Status};
-use crate::mem::{Finished, Items, Part, Results};
-use crate::plan::batch::Cut;
+use crate::mem::{ELSEWHERE, Finished, Items, Part, Results};
+use crate::plan::batch::{Cut, amount};
 use crate::plan::dedup::{Dedup, Positions};
+use crate::report::Report;
 use crate::tool::{Batch, Tool};
 
 /// What a caller can say about a job.
@@ -21,6 +23,25 @@ pub struct JobOptions {
     pub dedup: bool,
     /// Workers pause while finished outputs that nobody has taken are larger than this, in bytes.
     pub pending_bytes: u64,
+    /// The job ends so long after its submission, with what is done by then.
+    pub time_limit: Option<Duration>,
+    /// A batch that takes longer is given up, and its slot until the tool returns.
+    pub batch_time_limit: Option<Duration>,
+    /// How often an item is tried again when the tool calls its error transient.
+    pub retries: u32,
+    /// Whether batches are formed from the items alone, so that results do not depend on the slots.
+    pub deterministic: bool,
+    /// What becomes of the job when a device is lost.
+    pub on_device_lost: OnDeviceLost,
+}
+
+/// What becomes of a job that loses a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnDeviceLost {
+    /// The other slots do its work.
+    Continue,
+    /// It fails, or keeps what is done.
+    Fail,
 }
 
 impl Default for JobOptions {
@@ -28,12 +49,20 @@ impl Default for JobOptions {
         Self {
             dedup: true,
             pending_bytes: u64::MAX,
+            time_limit: None,
+            batch_time_limit: None,
+            retries: 3,
+            deterministic: false,
+            on_device_lost: OnDeviceLost::Continue,
         }
     }
 }
 
+/// The part of what is left that a batch of a deterministic job may hold: that of one of eight equal slots.
+const DETERMINISTIC_SHARE: f64 = 1.0 / 16.0;
+
 /// How far a job is, in items of the caller.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Progress {
     /// All, duplicates included.
     pub total: u64,
@@ -47,6 +76,14 @@ pub struct Progress {
     pub running: u64,
     /// Bytes of finished outputs that nobody has taken.
     pub unread_bytes: u64,
+    /// Sum of the finite costs of the distinct items, in the tool's unit.
+    pub cost: f64,
+    /// Of that, done.
+    pub cost_done: f64,
+    /// Since the submission, until the end.
+    pub elapsed: Duration,
+    /// Until the end, by the rate so far; `None` as long as there is none.
+    pub remaining: Option<Duration>,
 }
 
 /// What [`Job::next`] found.
@@ -61,35 +98,51 @@ pub enum Next {
 
 /// One submitted run.
 pub struct Job {
+    /// Its number in the pool.
+    id: u64,
     tool: Arc<dyn Tool>,
+    limits: Limits,
     items: Arc<Items>,
     dedup: Dedup,
     /// Where each distinct item stands in the input; `None` if every item is distinct.
     positions: Option<Positions>,
-    pending_bytes: u64,
+    options: JobOptions,
     queue: Weak<Queue>,
     state: Mutex<State>,
     changed: Condvar,
+}
+
+/// How large the batches of a job may be.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    pub cut: Cut,
+    /// How far the budget may be raised.
+    pub most_budget: u64,
 }
 
 /// What a job has for a worker that asks.
 pub enum Offer {
     /// Nothing now.
     Nothing,
+    /// Nothing that faster slots would not end sooner.
+    Declined,
     /// Items, once the tool is loaded.
     Load,
     /// These distinct items.
-    Run(Vec<u32>),
+    Run(Vec<Planned>),
 }
 
 impl Job {
-    /// Plans a job.
+    /// Plans a job, number `id` of the pool of `slots`.
     pub(super) fn new(
+        id: u64,
         tool: Arc<dyn Tool>,
         items: Arc<Items>,
         options: &JobOptions,
+        slots: &[Slot],
         queue: Weak<Queue>,
     ) -> Result<Arc<Self>> {
+        let submitted = Instant::now();
         if items.len() >= u32::MAX as usize {
             return Err(Error::new(
                 Status::Argument,
@@ -105,16 +158,52 @@ impl Job {
         } else {
             Dedup::off(items.len())
         };
+        let mut state = State::of(&*tool, &items, &dedup, slots)?;
+        state.tally.submitted = submitted;
+        state.tally.planning = submitted.elapsed();
+        if !state.has_work() {
+            state.tally.ended = Some(Instant::now());
+        }
         Ok(Arc::new(Self {
-            state: Mutex::new(State::of(&*tool, &items, &dedup)?),
+            id,
+            limits: Limits {
+                cut: tool.limits(),
+                most_budget: tool.most_budget(),
+            },
+            state: Mutex::new(state),
             changed: Condvar::new(),
             positions: Positions::of(&dedup),
-            pending_bytes: options.pending_bytes,
+            options: options.clone(),
             tool,
             items,
             dedup,
             queue,
         }))
+    }
+
+    /// Its number in the pool.
+    pub(super) fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// How large its batches may be.
+    pub(super) fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    /// What was asked for at its submission.
+    pub(super) fn options(&self) -> &JobOptions {
+        &self.options
+    }
+
+    /// Whether its costs are the caller's, which need not be in the tool's unit.
+    pub(super) fn own_costs(&self) -> bool {
+        self.items.costs().is_some()
+    }
+
+    /// Whether its items are borrowed from a caller who waits for every worker to let go.
+    pub(super) fn lent(&self) -> bool {
+        self.items.lent()
     }
 
     /// The tool.
@@ -148,7 +237,13 @@ impl Job {
     #[must_use]
     pub fn progress(&self) -> Progress {
         let state = self.state.lock();
+        let tally = &state.tally;
+        let now = tally.ended.unwrap_or_else(Instant::now);
         Progress {
+            cost: tally.cost,
+            cost_done: tally.cost_done,
+            elapsed: now.saturating_duration_since(tally.submitted),
+            remaining: remaining(&state, now),
             total: self.dedup.positions() as u64,
             done: state.done,
             failed: state.failed,
@@ -165,7 +260,32 @@ impl Job {
             "the job was cancelled before this item was done",
         ));
         if let Some(queue) = self.queue.upgrade() {
-            queue.retire();
+            queue.retire(self);
+        }
+    }
+
+    /// How the job went, or goes.
+    #[must_use]
+    pub fn report(&self) -> Report {
+        let state = self.state.lock();
+        let tally = &state.tally;
+        let end = tally.ended.unwrap_or_else(Instant::now);
+        Report {
+            tool: self.tool.name().to_owned(),
+            total: self.dedup.positions() as u64,
+            done: state.done,
+            failed: state.failed,
+            unique: self.dedup.uniques() as u64,
+            cost: tally.cost,
+            cost_done: tally.cost_done,
+            cost_saved: tally.cost_saved,
+            longest: tally.longest,
+            elapsed: end.saturating_duration_since(tally.submitted),
+            planning: tally.planning,
+            stopped: state.verdict.error().cloned(),
+            slots: tally.slots.clone(),
+            spans: tally.spans.clone(),
+            counts: tally.counts.clone(),
         }
     }
 
@@ -188,7 +308,11 @@ impl Job {
         let undone = std::mem::take(&mut state.undone);
         let reason = state.verdict.error().cloned();
         drop(state);
-        let count = taken.iter().map(|batch| batch.uniques.len()).sum::<usize>() + undone.len();
+        let count = taken
+            .iter()
+            .map(|batch| batch.rows().count())
+            .sum::<usize>()
+            + undone.len();
         Ok(match count {
             all if all == self.dedup.uniques() => Some(Results::whole(taken, &self.dedup, reason)),
             0 => None,
@@ -249,10 +373,10 @@ impl Job {
     }
 
     /// The items of a batch, for the tool.
-    pub(super) fn batch(&self, uniques: &[u32]) -> Batch {
-        let positions = uniques
+    pub(super) fn batch(&self, planned: &[Planned]) -> Batch {
+        let positions = planned
             .iter()
-            .map(|&unique| self.dedup.first(unique as usize) as u32);
+            .map(|item| self.dedup.first(item.unique as usize) as u32);
         Batch::new(
             Arc::clone(&self.tool),
             Arc::clone(&self.items),
@@ -275,131 +399,192 @@ impl Job {
         self.state.lock().left()
     }
 
-    /// What there is to do on a slot, among `slots` that work.
-    pub(super) fn offer(&self, asking: &Asking, slots: usize) -> Offer {
+    /// Whether there may be something to do on a slot.
+    pub(super) fn waits_for(&self, slot: usize) -> bool {
+        let state = self.state.lock();
+        let paused = !state.unlimited && state.unread_bytes > self.options.pending_bytes;
+        let unfit = state.unfit.iter().any(|&(unfit, _)| unfit == slot);
+        !paused && !unfit && state.has_work()
+    }
+
+    /// Whether a slot is known not to be able to load the tool.
+    pub(super) fn unfit(&self) -> Vec<usize> {
+        let state = self.state.lock();
+        state.unfit.iter().map(|&(slot, _)| slot).collect()
+    }
+
+    /// What there is to do on a slot.
+    pub(super) fn offer(&self, terms: &Terms) -> Offer {
         let mut state = self.state.lock();
-        let paused = !state.unlimited && state.unread_bytes > self.pending_bytes;
-        let unfit = state.unfit.iter().any(|&(slot, _)| slot == asking.slot);
-        if paused || unfit || !state.has_work() {
-            return Offer::Nothing;
-        }
-        let Some(budget) = (asking.budget)(self.tool.identity().key()) else {
+        if !terms.warm {
             // Those who are loading already may be enough for the little that is left.
             if state.loading > 0 && state.loading >= state.left() {
                 return Offer::Nothing;
             }
+            if !state.suits(terms) {
+                return Offer::Declined;
+            }
             state.loading += 1;
             return Offer::Load;
+        }
+        let (budget, share) = if self.options.deterministic {
+            (self.limits.cut.budget, DETERMINISTIC_SHARE)
+        } else {
+            (terms.budget, terms.share)
         };
-        let limits = self.tool.limits();
         let limits = Cut {
-            budget: limits.budget.min(budget),
-            ..limits
+            budget,
+            ..self.limits.cut
         };
-        let uniques = state.cut(limits, slots);
-        state.flights += 1;
-        state.running += uniques.len();
-        Offer::Run(uniques)
+        let in_order = self.options.deterministic;
+        match state.take(limits, in_order, &Terms { share, ..*terms }) {
+            Some(batch) => {
+                state.flights += 1;
+                state.running += batch.len();
+                Offer::Run(batch)
+            }
+            None if state.has_work() => Offer::Declined,
+            None => Offer::Nothing,
+        }
     }
 
-    /// A worker has loaded the tool, or failed to; `live` are the slots that could still do it.
-    pub(super) fn loaded(&self, slot: usize, outcome: Result<()>, live: &[bool]) {
+    /// A worker has loaded the tool, or failed to; `works` tells which slots could still do it.
+    pub(super) fn loaded(&self, slot: usize, begin: Instant, outcome: Result<()>, works: &[bool]) {
         let mut state = self.state.lock();
         state.loading -= 1;
+        state.tally.load(slot, begin, outcome.as_ref().err());
         if let Err(error) = outcome {
             state.unfit.push((slot, error.clone()));
             drop(state);
-            self.check_slots(live, &error);
+            self.check_slots(works, &error);
         }
     }
 
     /// Fails the job if no slot is left that could do it.
-    pub(super) fn check_slots(&self, live: &[bool], error: &Error) {
+    pub(super) fn check_slots(&self, works: &[bool], error: &Error) {
         let mut state = self.state.lock();
-        let fit = |slot: usize| live[slot] && !state.unfit.iter().any(|&(unfit, _)| unfit == slot);
-        if !(0..live.len()).any(fit) {
+        let fit = |slot: usize| works[slot] && !state.unfit.iter().any(|&(unfit, _)| unfit == slot);
+        if !(0..works.len()).any(fit) {
             state.give_up(error.clone());
-            self.changed.notify_all();
+            self.note_end(&mut state);
         }
+    }
+
+    /// A slot is lost, or stuck.
+    pub(super) fn note_trouble(&self, slot: usize, error: &Error) {
+        self.state.lock().tally.slots[slot].lost = Some(error.clone());
     }
 
     /// Begins no more batches; `reason` is what the items that are left fail with.
     pub(super) fn stop(&self, reason: &Error) {
-        self.state.lock().stop(Verdict::Stopped(reason.clone()));
-        self.changed.notify_all();
+        let mut state = self.state.lock();
+        state.stop(Verdict::Stopped(reason.clone()));
+        self.note_end(&mut state);
     }
 
     /// Takes a batch back from a worker.
-    pub(super) fn end(&self, uniques: Vec<u32>, outcome: Result<Part>, slot: &Slot) {
+    pub(super) fn land(&self, batch: Vec<Planned>, outcome: Result<Part>, landing: &Landing) {
         let mut state = self.state.lock();
         state.flights -= 1;
-        state.running -= uniques.len();
+        state.running -= batch.len();
+        state
+            .tally
+            .batch(landing, batch.len(), outcome.as_ref().err());
         match outcome {
-            Ok(part) => {
-                if part.failures() < uniques.len() {
-                    state.streak.broken();
-                }
-                self.finish(&mut state, uniques, part, slot);
-            }
-            Err(error) => self.recover(&mut state, uniques, &error, slot),
+            Ok(part) => self.accept(&mut state, batch, part, landing.slot),
+            Err(error) => self.recover(&mut state, batch, &error, landing),
         }
-        self.changed.notify_all();
+        self.note_end(&mut state);
     }
 
-    /// Takes a batch back that a worker could not end, for reasons of its own.
-    pub(super) fn put_back(&self, uniques: Vec<u32>, error: &Error, slot: &Slot) {
+    /// Takes a batch back that a worker could not end, for reasons of its own; `error` is told to those who ask once the
+    /// job has been stopped.
+    pub(super) fn put_back(&self, batch: Vec<Planned>, error: &Error, slot: &Slot) {
         let mut state = self.state.lock();
         state.flights -= 1;
-        state.running -= uniques.len();
+        state.running -= batch.len();
         if state.verdict.error().is_some() {
-            self.fail(&mut state, uniques, error, slot);
+            let part = Part::failed(batch.len(), error);
+            self.finish(&mut state, &batch, part, slot);
         } else {
-            state.again.push(uniques);
+            state.again.push(batch);
         }
-        self.changed.notify_all();
+        self.note_end(&mut state);
     }
 
-    /// What the extents of a batch add up to.
-    pub(super) fn extent(&self, uniques: &[u32]) -> u64 {
-        let extent = |unique: u32| {
-            let item = self.items.first(self.dedup.first(unique as usize));
-            self.tool.extent(item)
-        };
-        uniques
-            .iter()
-            .fold(0, |sum, &unique| u64::saturating_add(sum, extent(unique)))
+    /// A batch came to something: what failed for now is tried again, the rest is done.
+    fn accept(&self, state: &mut State, batch: Vec<Planned>, mut part: Part, slot: &Slot) {
+        if part.failures() < batch.len() {
+            state.streak.broken();
+        }
+        state.tally.count(&part);
+        let again = self.take_transient(state, &batch, &part, slot.number);
+        if again.is_empty() {
+            return self.finish(state, &batch, part, slot);
+        }
+        part.forgive(&again);
+        let mut kept = batch;
+        for row in again {
+            kept[row].unique = ELSEWHERE;
+        }
+        self.finish(state, &kept, part, slot);
     }
 
     /// Puts what became of some items among the results.
-    pub(super) fn finish(&self, state: &mut State, uniques: Vec<u32>, part: Part, slot: &Slot) {
-        let copies = |unique: u32| match &self.positions {
-            Some(positions) => positions.of_unique(unique).len() as u64,
+    pub(super) fn finish(&self, state: &mut State, batch: &[Planned], part: Part, slot: &Slot) {
+        let copies = |item: &Planned| match &self.positions {
+            Some(positions) => positions.of_unique(item.unique).len() as u64,
             None => 1,
         };
-        state.done += uniques.iter().map(|&unique| copies(unique)).sum::<u64>();
-        let failed = uniques
-            .iter()
-            .enumerate()
-            .filter(|&(row, _)| part.error(row).is_some());
-        state.failed += if part.failures() == 0 {
-            0
-        } else {
-            failed.map(|(_, &unique)| copies(unique)).sum()
-        };
+        let (mut failed, mut cost, mut extent, mut items) = (0, 0.0, 0_u64, 0);
+        for (row, item) in batch.iter().enumerate() {
+            if item.unique == ELSEWHERE {
+                continue;
+            }
+            let copies = copies(item);
+            items += 1;
+            cost += amount(item.cost);
+            extent = extent.saturating_add(item.extent);
+            state.done += copies;
+            if part.failures() > 0 && part.error(row).is_some() {
+                state.failed += copies;
+                failed += 1;
+            }
+        }
+        state.tally.done(slot.number, items, failed, cost, extent);
         state.unread_bytes += part.bytes() as u64;
         state.finished.push(Finished {
-            uniques,
+            uniques: batch.iter().map(|item| item.unique).collect(),
             part,
             slot: slot.number,
         });
     }
 
+    /// Tells those who wait, and keeps the time if this was the end.
+    fn note_end(&self, state: &mut State) {
+        if state.over() {
+            state.tally.ended.get_or_insert_with(Instant::now);
+        }
+        self.changed.notify_all();
+    }
+
     /// Lets workers go on that paused for results to be taken.
     fn unpause(&self) {
-        if self.pending_bytes < u64::MAX
+        if self.options.pending_bytes < u64::MAX
             && let Some(queue) = self.queue.upgrade()
         {
             queue.wake();
         }
     }
+}
+
+/// What is left, at the rate of what has been done since the first batch began.
+fn remaining(state: &State, now: Instant) -> Option<Duration> {
+    if state.over() {
+        return Some(Duration::ZERO);
+    }
+    let tally = &state.tally;
+    let worked = now.saturating_duration_since(tally.begun?).as_secs_f64();
+    let left = worked * (tally.cost - tally.cost_done) / tally.cost_done;
+    Duration::try_from_secs_f64(left.max(0.0)).ok()
 }

@@ -2,16 +2,21 @@
 
 mod faults;
 mod job;
+mod learnt;
 mod queue;
+mod room;
+mod seat;
 mod state;
+mod tally;
 mod warm;
 mod worker;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-pub use job::{Job, JobOptions, Next, Progress};
+pub use job::{Job, JobOptions, Next, OnDeviceLost, Progress};
 
 use crate::device::Slot;
 use crate::error::{Error, Result, Status};
@@ -25,15 +30,33 @@ use warm::WarmUp;
 pub struct Pool {
     queue: Arc<Queue>,
     slots: Vec<Slot>,
+    /// By the numbers of their slots.
     workers: Mutex<Vec<JoinHandle<()>>>,
+    /// Ends what takes longer than it may; there once something has a time limit.
+    watch: Mutex<Option<JoinHandle<()>>>,
+    jobs: AtomicU64,
+}
+
+/// What a caller can say about a pool.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PoolOptions {
+    /// Bytes that loaded tools may take on one device; what the device has if not said.
+    pub memory_limit: Option<u64>,
 }
 
 impl Pool {
     /// Starts a worker on each slot. Nothing touches a device until a tool is loaded.
     pub fn open(slots: Vec<Slot>) -> Result<Self> {
-        let queue = Arc::new(Queue::new(slots.len()));
+        Self::open_with(slots, &PoolOptions::default())
+    }
+
+    /// The same, with options.
+    pub fn open_with(slots: Vec<Slot>, options: &PoolOptions) -> Result<Self> {
+        let queue = Arc::new(Queue::new(&slots, options.memory_limit));
         let pool = Self {
             workers: Mutex::default(),
+            watch: Mutex::default(),
+            jobs: AtomicU64::new(0),
             queue,
             slots,
         };
@@ -41,6 +64,7 @@ impl Pool {
             match worker::spawn(Arc::clone(&pool.queue), slot.clone()) {
                 Ok(worker) => pool.workers.lock().push(worker),
                 Err(reason) => {
+                    (slot.number..pool.slots.len()).for_each(|slot| pool.queue.gone(slot));
                     pool.close();
                     return Err(Error::new(
                         Status::Failed,
@@ -67,9 +91,31 @@ impl Pool {
         items: Arc<Items>,
         options: &JobOptions,
     ) -> Result<Arc<Job>> {
-        let job = Job::new(tool, items, options, Arc::downgrade(&self.queue))?;
+        let id = self.jobs.fetch_add(1, Ordering::Relaxed);
+        let queue = Arc::downgrade(&self.queue);
+        let job = Job::new(id, tool, items, options, &self.slots, queue)?;
+        if options.time_limit.is_some() || options.batch_time_limit.is_some() {
+            self.watch()?;
+        }
         self.queue.add(&job)?;
         Ok(job)
+    }
+
+    /// Has somebody watch time limits.
+    fn watch(&self) -> Result<()> {
+        let mut watch = self.watch.lock();
+        if watch.is_none() {
+            let queue = Arc::clone(&self.queue);
+            let thread = worker::quietly("toolpool-watch", move || queue.watch());
+            let thread = thread.map_err(|reason| {
+                Error::new(
+                    Status::Failed,
+                    format_args!("cannot start the thread that watches time limits: {reason}"),
+                )
+            })?;
+            *watch = Some(thread);
+        }
+        Ok(())
     }
 
     /// Loads a tool onto every slot and returns when it is warm on all, or with the first failure.
@@ -96,14 +142,20 @@ impl Pool {
         self.queue.rest(timeout);
     }
 
-    /// Cancels all jobs, lets the batches under way end, unloads the tools and ends the threads. May be called again.
+    /// Cancels all jobs, lets the batches under way end, unloads the tools and ends the threads; those that are inside a
+    /// tool for longer than they may be are left behind. May be called again.
     pub fn close(&self) {
-        if self.queue.close() {
-            let workers = std::mem::take(&mut *self.workers.lock());
-            for worker in workers {
-                // A worker catches the panics of tools; one that died all the same has been reported by its queue.
-                let _ = worker.join();
-            }
+        if !self.queue.close() {
+            return;
+        }
+        let gone = self.queue.wait_gone();
+        let workers = std::mem::take(&mut *self.workers.lock());
+        for (worker, _) in workers.into_iter().zip(gone).filter(|&(_, gone)| gone) {
+            // A worker catches the panics of tools; one that died all the same has been reported by its queue.
+            let _ = worker.join();
+        }
+        if let Some(watch) = self.watch.lock().take() {
+            let _ = watch.join();
         }
     }
 }

@@ -1,11 +1,14 @@
 //! What a job still has to do, and what it has done.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use super::faults::Streak;
+use super::tally::Tally;
+use crate::device::Slot;
 use crate::error::{Error, Result};
 use crate::mem::{Finished, Items};
-use crate::plan::batch::{Cut, Remaining};
+use crate::plan::balance::{Peer, first_worth_taking};
+use crate::plan::batch::{Cut, Remaining, amount};
 use crate::plan::dedup::Dedup;
 use crate::plan::order;
 use crate::tool::Tool;
@@ -36,11 +39,17 @@ pub struct State {
     fresh: VecDeque<Planned>,
     remaining: Remaining,
     /// Batches that come back from a failure, the latest last.
-    pub again: Vec<Vec<u32>>,
-    /// Items that were on a device when it was lost; they run last, and alone.
-    pub suspects: Vec<u32>,
-    /// Distinct items of which this is the second time: on the next loss they fail.
-    pub tried_again: Vec<u32>,
+    pub again: Vec<Vec<Planned>>,
+    /// Batches to be tried again after everything fresh.
+    pub later: VecDeque<Vec<Planned>>,
+    /// Items that ran out of memory alone; for the slot with most.
+    pub large: Vec<Planned>,
+    /// Items that may have cost a device or a process; they run last, and alone.
+    pub suspects: Vec<Planned>,
+    /// Distinct items of which this is the second time: on the next such loss they fail.
+    pub tried_again: HashSet<u32>,
+    /// How often items were tried again for errors that pass.
+    pub tries: HashMap<u32, u32>,
     /// Batches under way.
     pub flights: usize,
     pub running: usize,
@@ -58,27 +67,53 @@ pub struct State {
     pub undone: Vec<u32>,
     /// Somebody waits for the whole job, so there is no use in pausing.
     pub unlimited: bool,
+    pub tally: Tally,
 }
 
-/// A distinct item in the queue.
-struct Planned {
-    cost: f64,
-    extent: u64,
-    unique: u32,
+/// A distinct item.
+#[derive(Debug, Clone, Copy)]
+pub struct Planned {
+    pub cost: f64,
+    pub extent: u64,
+    pub unique: u32,
+}
+
+/// On what terms a slot takes work.
+pub struct Terms<'a> {
+    /// Whether the tool is loaded there.
+    pub warm: bool,
+    /// What a batch may hold there.
+    pub budget: u64,
+    /// The part of what is left that a batch may hold.
+    pub share: f64,
+    /// Its cost per second, if known.
+    pub speed: Option<f64>,
+    /// Seconds until it can begin.
+    pub delay: f64,
+    /// The other slots that work on the job.
+    pub peers: &'a [Peer],
+    /// No slot that works has more memory.
+    pub largest: bool,
 }
 
 impl State {
     /// All of `items` are left to do.
-    pub fn of(tool: &dyn Tool, items: &Items, dedup: &Dedup) -> Result<Self> {
-        let fresh = plan(tool, items, dedup)?;
+    pub fn of(tool: &dyn Tool, items: &Items, dedup: &Dedup, slots: &[Slot]) -> Result<Self> {
+        let (fresh, cost_saved) = plan(tool, items, dedup)?;
         let mut remaining = Remaining::default();
         fresh.iter().for_each(|item| remaining.add(item.cost));
+        let costs = fresh.iter().map(|item| amount(item.cost));
+        let longest = costs.fold(0.0, f64::max);
         Ok(Self {
+            tally: Tally::new(slots, remaining.cost(), cost_saved, longest),
             fresh,
             remaining,
             again: Vec::new(),
+            later: VecDeque::new(),
+            large: Vec::new(),
             suspects: Vec::new(),
-            tried_again: Vec::new(),
+            tried_again: HashSet::new(),
+            tries: HashMap::new(),
             flights: 0,
             running: 0,
             loading: 0,
@@ -101,31 +136,81 @@ impl State {
 
     /// Whether items wait for a worker.
     pub fn has_work(&self) -> bool {
-        !(self.fresh.is_empty() && self.again.is_empty() && self.suspects.is_empty())
+        self.left() > 0
     }
 
     /// How many distinct items wait.
     pub fn left(&self) -> usize {
-        self.fresh.len() + self.again.iter().map(Vec::len).sum::<usize>() + self.suspects.len()
+        self.fresh.len() + self.back() + self.large.len() + self.suspects.len()
     }
 
-    /// The next batch: what comes back from failures, then the longest fresh items, then suspects one by one.
-    pub fn cut(&mut self, limits: Cut, slots: usize) -> Vec<u32> {
+    /// How many of them have been with a worker before.
+    fn back(&self) -> usize {
+        let batches = self.again.iter().chain(&self.later);
+        batches.map(Vec::len).sum::<usize>()
+    }
+
+    /// Whether the slot should begin with something, or leave all to faster ones. Looks at fresh items only.
+    fn worth(&self, terms: &Terms) -> Option<usize> {
+        let Some(speed) = terms.speed.filter(|_| self.remaining.cost() > 0.0) else {
+            return Some(0);
+        };
+        first_worth_taking(
+            |place| self.fresh[place].cost,
+            self.fresh.len(),
+            self.remaining.cost(),
+            terms.delay,
+            speed,
+            terms.peers,
+        )
+    }
+
+    /// Whether there is anything that the slot should begin with.
+    pub fn suits(&self, terms: &Terms) -> bool {
+        let large = terms.largest && !self.large.is_empty();
+        let old = self.back() + self.suspects.len() > 0;
+        large || old || (!self.fresh.is_empty() && self.worth(terms).is_some())
+    }
+
+    /// The next batch for a slot: what comes back from failures, then the longest fresh items that the slot should
+    /// have, then what is to be tried later, then suspects one by one.
+    pub fn take(&mut self, limits: Cut, in_order: bool, terms: &Terms) -> Option<Vec<Planned>> {
         if let Some(batch) = self.again.pop() {
-            return batch;
+            return Some(batch);
         }
-        if self.fresh.is_empty() {
-            let suspect = self.suspects.pop();
-            self.tried_again.extend(suspect);
-            return suspect.into_iter().collect();
+        if !self.fresh.is_empty()
+            && let Some(from) = self.worth(terms)
+            && (from == 0 || !in_order)
+        {
+            return Some(self.cut(from, limits, terms.share));
         }
-        let queue = self.fresh.iter().map(|item| (item.cost, item.extent));
-        let count = limits.next_batch(queue, &self.remaining, slots);
-        let batch = self.fresh.drain(..count).map(|item| {
-            self.remaining.remove(item.cost);
-            item.unique
-        });
-        batch.collect()
+        let large = if terms.largest {
+            self.large.pop()
+        } else {
+            None
+        };
+        if let Some(item) = large {
+            return Some(vec![item]);
+        }
+        if !self.fresh.is_empty() {
+            return None;
+        }
+        self.later.pop_front().or_else(|| {
+            let suspect = self.suspects.pop()?;
+            self.tried_again.insert(suspect.unique);
+            Some(vec![suspect])
+        })
+    }
+
+    fn cut(&mut self, from: usize, limits: Cut, share: f64) -> Vec<Planned> {
+        let queue = self.fresh.range(from..);
+        let queue = queue.map(|item| (item.cost, item.extent));
+        let count = limits.next_batch(queue, &self.remaining, share);
+        let batch: Vec<_> = self.fresh.drain(from..from + count).collect();
+        batch
+            .iter()
+            .for_each(|item| self.remaining.remove(item.cost));
+        batch
     }
 
     /// Nothing can be done any more: what succeeded is kept; where nothing did, the job fails as a whole.
@@ -144,11 +229,11 @@ impl State {
         }
         self.verdict = verdict;
         self.remaining = Remaining::default();
-        self.undone
-            .extend(self.fresh.drain(..).map(|item| item.unique));
-        self.undone.extend(self.again.drain(..).flatten());
-        self.undone.append(&mut self.suspects);
-        self.fresh.shrink_to_fit();
+        let fresh = std::mem::take(&mut self.fresh).into_iter();
+        let back = self.again.drain(..).chain(self.later.drain(..)).flatten();
+        let alone = self.large.drain(..).chain(self.suspects.drain(..));
+        let undone = fresh.chain(back).chain(alone).map(|item| item.unique);
+        self.undone.extend(undone);
     }
 
     /// Takes what nobody has taken.
@@ -158,8 +243,8 @@ impl State {
     }
 }
 
-/// The distinct items of a job, longest first.
-fn plan(tool: &dyn Tool, items: &Items, dedup: &Dedup) -> Result<VecDeque<Planned>> {
+/// The distinct items of a job, longest first, and the sum of the finite costs of all others.
+fn plan(tool: &dyn Tool, items: &Items, dedup: &Dedup) -> Result<(VecDeque<Planned>, f64)> {
     let given = items.costs();
     let mut costs = Vec::with_capacity(dedup.uniques());
     for unique in 0..dedup.uniques() {
@@ -175,5 +260,18 @@ fn plan(tool: &dyn Tool, items: &Items, dedup: &Dedup) -> Result<VecDeque<Planne
             extent: tool.extent(items.first(dedup.first(unique as usize))),
             unique,
         });
-    Ok(planned.collect())
+    Ok((planned.collect(), saved(&costs, dedup)))
+}
+
+/// The sum of the finite costs of items that equal earlier ones; `costs` is of the distinct ones.
+fn saved(costs: &[f64], dedup: &Dedup) -> f64 {
+    if dedup.uniques() == dedup.positions() {
+        return 0.0;
+    }
+    let of = |unique: usize| amount(costs[unique]);
+    let copies = (0..dedup.positions()).filter(|&position| {
+        let unique = dedup.unique_of(position);
+        dedup.first(unique) != position
+    });
+    copies.map(|position| of(dedup.unique_of(position))).sum()
 }

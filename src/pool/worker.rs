@@ -9,7 +9,9 @@ use std::time::Instant;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 
 use super::job::Job;
-use super::queue::{Asking, Queue, Task};
+use super::queue::{Queue, Task, Ticket};
+use super::room::Room;
+use super::warm::WarmUp;
 use crate::device::Slot;
 use crate::error::{Error, Result, Status};
 use crate::log::{Level, log};
@@ -18,8 +20,22 @@ use crate::tool::{Loaded, Tool, Work, panic_error};
 
 /// Starts the worker of a slot.
 pub fn spawn(queue: Arc<Queue>, slot: Slot) -> std::io::Result<JoinHandle<()>> {
-    let thread = std::thread::Builder::new().name(format!("toolpool-{}", slot.number));
-    // Signals are for the threads of the host program. A thread inherits what its maker blocks.
+    let name = format!("toolpool-{}", slot.number);
+    quietly(&name, move || {
+        let mut worker = Worker::new(&queue, &slot);
+        let served = catch_unwind(AssertUnwindSafe(|| worker.serve()));
+        if let Err(panic) = served {
+            worker.lose(&panic_error("a worker", &*panic));
+        }
+        let keys: Vec<_> = worker.warm.keys().cloned().collect();
+        worker.unload(&keys);
+        queue.gone(slot.number);
+    })
+}
+
+/// Starts a thread that signals do not go to: those are for the threads of the host program. A thread inherits what its
+/// maker blocks.
+pub fn quietly(name: &str, run: impl FnOnce() + Send + 'static) -> std::io::Result<JoinHandle<()>> {
     let mut blocked = SigSet::all();
     for fault in [
         Signal::SIGSEGV,
@@ -32,21 +48,7 @@ pub fn spawn(queue: Arc<Queue>, slot: Slot) -> std::io::Result<JoinHandle<()>> {
         blocked.remove(fault);
     }
     let before = blocked.thread_swap_mask(SigmaskHow::SIG_BLOCK)?;
-    let spawned = thread.spawn(move || {
-        let lost = {
-            let mut worker = Worker::new(&queue, &slot);
-            let served = catch_unwind(AssertUnwindSafe(|| worker.serve()));
-            served.unwrap_or_else(|panic| {
-                let error = panic_error("a worker", &*panic);
-                worker.abandon(&error);
-                Some(error)
-            })
-        };
-        if let Some(error) = lost {
-            log(Level::Error, &format!("{slot} is lost: {error}"));
-            queue.lose(slot.number, &error);
-        }
-    });
+    let spawned = std::thread::Builder::new().name(name.to_owned()).spawn(run);
     before.thread_set_mask()?;
     spawned
 }
@@ -67,15 +69,18 @@ struct Warm {
     loaded: Box<dyn Loaded>,
     /// Dead once nobody can ask for it again.
     owner: Option<Weak<()>>,
-    /// The budget of a batch, as far as memory was found to allow.
-    budget: u64,
 }
 
 struct Flight {
-    job: Arc<Job>,
-    uniques: Vec<u32>,
+    ticket: u64,
+    tool: Arc<dyn Tool>,
     work: Box<Work>,
-    key: Arc<str>,
+}
+
+/// Whether the worker goes on.
+enum Next {
+    Task,
+    End,
 }
 
 impl<'a> Worker<'a> {
@@ -89,87 +94,89 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Works until the pool closes, or returns why this slot can not go on.
-    fn serve(&mut self) -> Option<Error> {
+    /// Works until the pool closes or the slot can not go on.
+    fn serve(&mut self) {
         loop {
             self.sweep();
             let wait = self.flying.is_empty();
-            let asking = Asking {
-                slot: self.slot.number,
-                budget: &|key| self.warm.get(key).map(|warm| warm.budget),
-                sweeps: self.sweeps,
-            };
-            let lost = match self.queue.next(&asking, wait) {
-                Some(Task::Run(job, uniques)) => self.run(job, uniques),
+            let next = match self.queue.next(self.slot.number, self.sweeps, wait) {
+                Some(Task::Run(ticket)) => self.run(ticket),
                 Some(Task::Load(job)) => self.load_for(&job),
-                Some(Task::WarmUp(warm_up)) => {
-                    let outcome = self.ensure(warm_up.tool());
-                    warm_up.done(self.slot.number, outcome);
-                    self.queue.idle();
-                    self.queue.retire();
-                    None
-                }
+                Some(Task::WarmUp(warm_up)) => self.warm_up(&warm_up),
+                Some(Task::Unload(keys)) => self.make_room(&keys),
                 Some(Task::Sweep(sweeps)) => {
                     self.sweeps = sweeps;
-                    None
+                    Next::Task
+                }
+                Some(Task::Leave(error)) => {
+                    self.abandon(&error);
+                    Next::End
                 }
                 Some(Task::Stop) => {
-                    while !self.flying.is_empty() {
-                        self.collect();
-                    }
-                    return None;
+                    let _ = self.collect_all();
+                    Next::End
                 }
                 None => self.collect(),
             };
-            if lost.is_some() {
-                return lost;
+            if let Next::End = next {
+                return;
             }
         }
     }
 
     /// Begins a batch, and collects the oldest ones beyond what the tool can have in flight.
-    fn run(&mut self, job: Arc<Job>, uniques: Vec<u32>) -> Option<Error> {
-        let key = Arc::clone(job.tool().identity().key());
-        let mut work = Work::new(job.batch(&uniques));
-        let Some(warm) = self.warm.get_mut(&key) else {
+    fn run(&mut self, ticket: Ticket) -> Next {
+        let Ticket {
+            number,
+            job,
+            planned,
+        } = ticket;
+        let mut work = Work::new(job.batch(&planned));
+        drop(planned);
+        let tool = Arc::clone(job.tool());
+        drop(job);
+        let Some(warm) = self.warm.get_mut(tool.identity().key()) else {
             let error = Error::new(
                 Status::Internal,
                 "a batch came to a slot where its tool is not loaded",
             );
-            return self.end(&job, uniques, Err(error), &key);
+            return self.end(number, &tool, Err(error));
         };
-        let depth = warm.loaded.depth();
-        match guarded(job.tool().name(), || warm.loaded.start(&mut work)) {
+        let (depth, killer) = (warm.loaded.depth(), warm.loaded.killer());
+        if let Some(killer) = killer {
+            self.queue.arm(self.slot.number, number, killer);
+        }
+        match guarded(tool.name(), || warm.loaded.start(&mut work)) {
             Ok(()) => self.flying.push_back(Flight {
-                job,
-                uniques,
+                ticket: number,
+                tool,
                 work,
-                key,
             }),
             Err(error) => {
                 drop(work);
-                return self.end(&job, uniques, Err(error), &key);
+                return self.end(number, &tool, Err(error));
             }
         }
         while self.flying.len() >= depth {
-            let lost = self.collect();
-            if lost.is_some() {
-                return lost;
+            if let Next::End = self.collect() {
+                return Next::End;
             }
         }
-        None
+        Next::Task
     }
 
     /// Ends the oldest batch in flight.
-    fn collect(&mut self) -> Option<Error> {
-        let Flight {
-            job,
-            uniques,
+    fn collect(&mut self) -> Next {
+        let Some(Flight {
+            ticket,
+            tool,
             mut work,
-            key,
-        } = self.flying.pop_front()?;
-        let collected = match self.warm.get_mut(&key) {
-            Some(warm) => guarded(job.tool().name(), || warm.loaded.collect(&mut work)),
+        }) = self.flying.pop_front()
+        else {
+            return Next::Task;
+        };
+        let collected = match self.warm.get_mut(tool.identity().key()) {
+            Some(warm) => guarded(tool.name(), || warm.loaded.collect(&mut work)),
             None => Err(Error::new(
                 Status::Internal,
                 "the tool was unloaded under its batch",
@@ -178,129 +185,140 @@ impl<'a> Worker<'a> {
         let Work { batch, outputs } = *work;
         drop(batch);
         let outcome = collected.and_then(|()| outputs.finish());
-        self.end(&job, uniques, outcome, &key)
+        self.end(ticket, &tool, outcome)
+    }
+
+    fn collect_all(&mut self) -> Next {
+        while !self.flying.is_empty() {
+            if let Next::End = self.collect() {
+                return Next::End;
+            }
+        }
+        Next::Task
     }
 
     /// Hands a batch back to its job. A lost device ends this worker.
-    fn end(
-        &mut self,
-        job: &Arc<Job>,
-        uniques: Vec<u32>,
-        outcome: Result<Part>,
-        key: &Arc<str>,
-    ) -> Option<Error> {
+    fn end(&mut self, ticket: u64, tool: &Arc<dyn Tool>, outcome: Result<Part>) -> Next {
         let failure = outcome.as_ref().err().cloned();
+        let status = failure.as_ref().map(Error::status);
         if let Some(error) = &failure {
-            let (slot, tool) = (self.slot, job.tool().name());
+            let (slot, tool) = (self.slot, tool.name());
             log(
                 Level::Warning,
-                &format!(
-                    "{slot}: a batch of {} for {tool} failed: {error}",
-                    uniques.len()
-                ),
+                &format!("{slot}: a batch for {tool} failed: {error}"),
             );
-        }
-        if let Some(error) = &failure
-            && error.status() == Status::OutOfMemory
-        {
-            self.learn_budget(key, job.extent(&uniques));
-        }
-        job.end(uniques, outcome, self.slot);
-        let lost = match &failure {
-            Some(error) if error.status() == Status::DeviceLost => Some(error.clone()),
-            // What a panic left behind can not be trusted.
-            Some(error) if error.status() == Status::Internal => {
-                self.withdraw(key, error);
-                self.warm.remove(key);
-                None
+            if status == Some(Status::DeviceLost) {
+                // Before the batch goes back, so that no other slot of the device takes it.
+                self.queue.lose(self.slot.number, error);
             }
-            _ => None,
-        };
-        self.queue.idle();
-        if failure.is_some() {
-            self.queue.wake();
         }
-        if job.over() {
-            self.queue.retire();
+        let key = tool.identity().key();
+        let relieved = status == Some(Status::OutOfMemory) && self.relieve(key);
+        self.queue.land(self.slot.number, ticket, outcome, relieved);
+        match (status, &failure) {
+            (Some(Status::DeviceLost), Some(error)) => {
+                self.lose(error);
+                return Next::End;
+            }
+            // What a panic left behind can not be trusted, and a process that died has left nothing.
+            (Some(Status::Internal | Status::Crashed), Some(error)) => {
+                self.withdraw(key, error);
+                self.unload(&[Arc::clone(key)]);
+            }
+            _ => {}
         }
-        if let Some(error) = &lost {
-            self.abandon(error);
-        }
-        lost
-    }
-
-    fn learn_budget(&mut self, key: &Arc<str>, extent: u64) {
-        if let Some(warm) = self.warm.get_mut(key) {
-            warm.budget = warm.budget.min((extent / 2).max(1));
-            log(
-                Level::Warning,
-                &format!(
-                    "{}: out of memory; batches are {} from here on",
-                    self.slot, warm.budget
-                ),
-            );
-        }
+        Next::Task
     }
 
     /// Takes back the other batches in flight on a state that is about to go. They are not to blame.
     fn withdraw(&mut self, key: &Arc<str>, error: &Error) {
         let (gone, kept): (VecDeque<_>, _) = std::mem::take(&mut self.flying)
             .into_iter()
-            .partition(|flight| flight.key == *key);
+            .partition(|flight| flight.tool.identity().key() == key);
         self.flying = kept;
-        let slot = self.slot;
         for flight in gone {
-            self.hand_back(flight, |job, uniques| job.put_back(uniques, error, slot));
+            let ticket = self.let_go(flight);
+            self.queue.put_back(self.slot.number, ticket, error);
         }
+    }
+
+    /// Gives the slot up.
+    fn lose(&mut self, error: &Error) {
+        log(Level::Error, &format!("{} is lost: {error}", self.slot));
+        self.queue.lose(self.slot.number, error);
+        self.abandon(error);
     }
 
     /// Hands back all batches, and leaks what is on the device: nothing can be freed there any more.
     fn abandon(&mut self, error: &Error) {
-        let slot = self.slot;
         for flight in std::mem::take(&mut self.flying) {
-            self.hand_back(flight, |job, uniques| {
-                job.end(uniques, Err(error.clone()), slot);
-            });
+            let ticket = self.let_go(flight);
+            self.queue
+                .land(self.slot.number, ticket, Err(error.clone()), false);
         }
         for (_, warm) in self.warm.drain() {
             warm.loaded.leak();
         }
     }
 
-    fn hand_back(&mut self, flight: Flight, back: impl FnOnce(&Job, Vec<u32>)) {
+    /// Ends a batch whose outcome nobody trusts, so that from here on the tool does not write to it.
+    fn let_go(&mut self, flight: Flight) -> u64 {
         let Flight {
-            job,
-            uniques,
+            ticket,
+            tool,
             mut work,
-            key,
         } = flight;
-        if let Some(warm) = self.warm.get_mut(&key) {
-            // Nobody trusts what comes of it, but from here on the tool does not write to it.
-            let _ = guarded(job.tool().name(), || warm.loaded.collect(&mut work));
+        if let Some(warm) = self.warm.get_mut(tool.identity().key()) {
+            let _ = guarded(tool.name(), || warm.loaded.collect(&mut work));
         }
-        drop(work);
-        back(&job, uniques);
-        self.queue.idle();
-        self.queue.wake();
-        self.queue.retire();
+        ticket
     }
 
     /// Loads the tool of a job, unless that fails; the job goes on while some slot has it.
-    fn load_for(&mut self, job: &Arc<Job>) -> Option<Error> {
-        let outcome = self.ensure(job.tool());
+    fn load_for(&mut self, job: &Arc<Job>) -> Next {
+        let started = Instant::now();
+        let outcome = match self.collect_all() {
+            Next::Task => self.ensure(job.tool()),
+            Next::End => Err(Error::new(
+                Status::DeviceLost,
+                "the slot was lost before the tool was loaded",
+            )),
+        };
         let lost = outcome
             .as_ref()
             .err()
             .filter(|error| error.status() == Status::DeviceLost)
             .cloned();
-        self.queue.loaded(job, self.slot.number, outcome);
-        self.queue.idle();
-        self.queue.wake();
-        self.queue.retire();
-        if let Some(error) = &lost {
-            self.abandon(error);
+        self.queue.loaded(job, self.slot.number, started, outcome);
+        self.queue.retire(job);
+        match lost {
+            Some(error) => {
+                self.lose(&error);
+                Next::End
+            }
+            None => Next::Task,
         }
-        lost
+    }
+
+    fn warm_up(&mut self, warm_up: &WarmUp) -> Next {
+        let outcome = match self.collect_all() {
+            Next::Task => self.ensure(warm_up.tool()),
+            Next::End => return Next::End,
+        };
+        let lost = outcome
+            .as_ref()
+            .err()
+            .filter(|error| error.status() == Status::DeviceLost)
+            .cloned();
+        warm_up.done(self.slot.number, outcome);
+        self.queue.warmed_up(self.slot.number);
+        match lost {
+            Some(error) => {
+                self.lose(&error);
+                Next::End
+            }
+            None => Next::Task,
+        }
     }
 
     /// Loads a tool if it is not.
@@ -310,35 +328,95 @@ impl<'a> Worker<'a> {
             return Ok(());
         }
         let started = Instant::now();
-        let loaded = guarded(tool.name(), || tool.load(self.slot))
-            .map_err(|error| error.within(self.slot))?;
-        log(
-            Level::Info,
-            &format!(
-                "{}: loaded {} in {:.1?}",
-                self.slot,
-                tool.name(),
-                started.elapsed()
-            ),
-        );
+        let loaded = self.load(tool).map_err(|error| {
+            self.queue.unloaded(self.slot.number, &[Arc::clone(key)]);
+            error.within(self.slot)
+        })?;
+        let (slot, name) = (self.slot, tool.name());
+        let took = started.elapsed();
+        log(Level::Info, &format!("{slot}: loaded {name} in {took:.1?}"));
         let warm = Warm {
             loaded,
             owner: tool.identity().owner(),
-            budget: u64::MAX,
         };
         self.warm.insert(Arc::clone(key), warm);
         Ok(())
     }
 
+    /// Loads a tool where there is room for it, or where unloading others makes room.
+    fn load(&mut self, tool: &Arc<dyn Tool>) -> Result<Box<dyn Loaded>> {
+        let (key, slot) = (tool.identity().key(), self.slot);
+        let needed = guarded(tool.name(), || Ok(tool.memory(slot)))?;
+        loop {
+            match self.queue.room(slot.number, key, needed) {
+                Room::Granted => break,
+                Room::Unload(keys) => self.unload(&keys),
+                Room::TooLarge(error) => return Err(error),
+            }
+        }
+        let load = || guarded(tool.name(), || tool.load(slot));
+        let loaded = match load() {
+            Err(error) if error.status() == Status::OutOfMemory && self.relieve(key) => load(),
+            other => other,
+        }?;
+        let took = guarded(tool.name(), || Ok(loaded.memory()))?;
+        let bytes = if took == 0 { needed } else { took };
+        self.queue.warmed(slot.number, key, bytes);
+        Ok(loaded)
+    }
+
+    /// Unloads what it was asked to, once no batch needs it.
+    fn make_room(&mut self, keys: &[Arc<str>]) -> Next {
+        if let Next::End = self.collect_all() {
+            return Next::End;
+        }
+        self.unload(keys);
+        self.queue.idle(self.slot.number);
+        Next::Task
+    }
+
+    /// Unloads the tools that no batch is in flight on, but for one: whether there were any.
+    fn relieve(&mut self, but: &Arc<str>) -> bool {
+        let flies = |key: &Arc<str>| {
+            let mut flying = self.flying.iter();
+            flying.any(|flight| flight.tool.identity().key() == key)
+        };
+        let idle: Vec<_> = self
+            .warm
+            .keys()
+            .filter(|&key| key != but && !flies(key))
+            .cloned()
+            .collect();
+        self.unload(&idle);
+        !idle.is_empty()
+    }
+
+    fn unload(&mut self, keys: &[Arc<str>]) {
+        for key in keys {
+            // A panic on the way out concerns nobody any more.
+            let warm = self.warm.remove(key);
+            let _ = guarded(key, || {
+                drop(warm);
+                Ok(())
+            });
+        }
+        self.queue.unloaded(self.slot.number, keys);
+    }
+
     /// Unloads the tools that nobody can ask for again, and has the other workers look for theirs.
     fn sweep(&mut self) {
-        let before = self.warm.len();
-        self.warm.retain(|_, warm| {
-            warm.owner
-                .as_ref()
-                .is_none_or(|owner| owner.strong_count() > 0)
-        });
-        if self.warm.len() < before {
+        let dead = |warm: &Warm| {
+            let owner = warm.owner.as_ref();
+            owner.is_some_and(|owner| owner.strong_count() == 0)
+        };
+        let orphans: Vec<_> = self
+            .warm
+            .iter()
+            .filter(|(_, warm)| dead(warm))
+            .map(|(key, _)| Arc::clone(key))
+            .collect();
+        if !orphans.is_empty() {
+            self.unload(&orphans);
             self.queue.sweep();
         }
     }

@@ -2,6 +2,16 @@
 //!
 //! Pure data and its renderings; `pool` fills it in.
 
+mod figures;
+mod json;
+mod lanes;
+#[cfg(test)]
+mod sample;
+mod svg;
+mod timeline;
+mod trace;
+mod words;
+
 use std::time::Duration;
 
 use crate::error::{Error, Status};

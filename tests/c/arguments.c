@@ -11,6 +11,7 @@ static toolpool_tool_t *echo;
 static toolpool_items_t *items;
 static toolpool_job_t *job;
 static toolpool_results_t *results;
+static toolpool_report_t *report;
 
 static toolpool_status_t run_nothing(void *state, const toolpool_batch_t *batch,
                                      toolpool_outputs_t *outputs, toolpool_error_t **error) {
@@ -49,6 +50,10 @@ static void null_is_refused_for_every_pointer_that_is_needed(void) {
     toolpool_tensor_t tensor = TOOLPOOL_TENSOR_INIT;
     toolpool_column_t column = TOOLPOOL_COLUMN_INIT;
     toolpool_progress_t progress = TOOLPOOL_PROGRESS_INIT;
+    toolpool_report_t *no_report = NULL;
+    toolpool_summary_t summary = TOOLPOOL_SUMMARY_INIT;
+    toolpool_slot_report_t of_slot = TOOLPOOL_SLOT_REPORT_INIT;
+    double count;
     toolpool_device_t device = TOOLPOOL_DEVICE_INIT;
     callbacks.run = run_nothing;
 
@@ -127,11 +132,20 @@ static void null_is_refused_for_every_pointer_that_is_needed(void) {
     NULLED(toolpool_results_stack(NULL, "output", NULL, 0, &tensor, &err));
     NULLED(toolpool_results_stack(results, NULL, NULL, 0, &tensor, &err));
 
+    NULLED(toolpool_job_report(NULL, &no_report, &err));
+    NULLED(toolpool_job_report(job, NULL, &err));
+    NULLED(toolpool_report_summary(NULL, &summary, &err));
+    NULLED(toolpool_report_summary(report, NULL, &err));
+    NULLED(toolpool_report_slot(NULL, 0, &of_slot, &err));
+    NULLED(toolpool_report_slot(report, 0, NULL, &err));
+    NULLED(toolpool_report_count(NULL, "tokens", &count, &err));
+    NULLED(toolpool_report_count(report, NULL, &count, &err));
+
     NULLED(toolpool_plan(NULL, 1, NULL, NULL, 1, &slot, NULL, NULL, &err));
     NULLED(toolpool_plan(&cost, 1, NULL, NULL, 1, NULL, NULL, NULL, &err));
 
     CHECK(devices == NULL && no_pool == NULL && no_tool == NULL && no_items == NULL);
-    CHECK(no_job == NULL && no_results == NULL);
+    CHECK(no_job == NULL && no_results == NULL && no_report == NULL);
 }
 
 static void null_is_an_answer_where_there_is_nothing(void) {
@@ -148,6 +162,12 @@ static void null_is_an_answer_where_there_is_nothing(void) {
     CHECK(toolpool_results_slot(NULL, 0) == -1);
     CHECK(toolpool_results_outputs(NULL) == 0);
     CHECK(toolpool_results_output_name(NULL, 0) == NULL);
+    CHECK(toolpool_report_slots(NULL) == 0);
+    CHECK(toolpool_report_counts(NULL) == 0);
+    CHECK(toolpool_report_count_name(NULL, 0) == NULL);
+    CHECK(*toolpool_report_json(NULL) == '\0');
+    CHECK(*toolpool_report_trace(NULL) == '\0');
+    CHECK(*toolpool_report_timeline(NULL) == '\0');
     CHECK(toolpool_batch_len(NULL) == 0);
     CHECK(toolpool_batch_user(NULL) == NULL);
     CHECK(toolpool_error_set(NULL, TOOLPOOL_ERR_ITEM, "x") == TOOLPOOL_ERR_ITEM);
@@ -159,6 +179,7 @@ static void null_is_an_answer_where_there_is_nothing(void) {
     toolpool_options_free(NULL);
     toolpool_job_free(NULL);
     toolpool_results_free(NULL);
+    toolpool_report_free(NULL);
 }
 
 static void functions_for_tools_refuse_null(void) {
@@ -193,7 +214,7 @@ static void errors_are_set_replaced_and_read(void) {
     CHECK(toolpool_error_set(&err, TOOLPOOL_ERR_FAILED, "\xff") == TOOLPOOL_ERR_FAILED);
     CHECK(strcmp(toolpool_error_message(err), "\xef\xbf\xbd") == 0); /* U+FFFD */
     for (int32_t status = -100; status <= 4; status++)
-        if (status < TOOLPOOL_ERR_FAILED || status >= 0) {
+        if (status < TOOLPOOL_ERR_CRASHED || status >= 0) {
             CHECK(toolpool_error_set(&err, status, "odd") == TOOLPOOL_ERR_CONTRACT);
             CHECK(toolpool_error_status(err) == TOOLPOOL_ERR_CONTRACT);
         }
@@ -289,7 +310,9 @@ static void kinds_and_options_that_are_unknown_are_answered_with_the_known(void)
     REFUSED(TOOLPOOL_ERR_OPTION, "no option 'speed'",
             toolpool_tool_set(echo, "speed", "high", &err));
     OK(toolpool_options_new(&options, &err));
-    REFUSED(TOOLPOOL_ERR_OPTION, "dedup, pending_bytes",
+    REFUSED(TOOLPOOL_ERR_OPTION,
+            "batch_time_limit, dedup, deterministic, on_device_lost, pending_bytes, retries, "
+            "time_limit",
             toolpool_options_set(options, "speed", "high", &err));
     REFUSED(TOOLPOOL_ERR_OPTION, "'true' or 'false'",
             toolpool_options_set(options, "dedup", "yes", &err));
@@ -304,10 +327,12 @@ static void structs_of_another_size_are_refused(void) {
     toolpool_tensor_t tensor = TOOLPOOL_TENSOR_INIT;
     toolpool_column_t column = TOOLPOOL_COLUMN_INIT;
     toolpool_progress_t progress = TOOLPOOL_PROGRESS_INIT;
+    toolpool_summary_t summary = TOOLPOOL_SUMMARY_INIT;
+    toolpool_slot_report_t of_slot = TOOLPOOL_SLOT_REPORT_INIT;
     toolpool_callbacks_t callbacks = TOOLPOOL_CALLBACKS_INIT;
     toolpool_devices_t *devices = NULL;
     toolpool_tool_t *none = NULL;
-    device.size = tensor.size = column.size = progress.size = 8;
+    device.size = tensor.size = column.size = progress.size = summary.size = of_slot.size = 8;
     OK(toolpool_slots(pool, &devices, &err));
     REFUSED(TOOLPOOL_ERR_ARGUMENT, "TOOLPOOL_DEVICE_INIT",
             toolpool_devices_get(devices, 0, &device, &err));
@@ -320,6 +345,11 @@ static void structs_of_another_size_are_refused(void) {
             toolpool_results_column(results, "output", &column, &err));
     REFUSED(TOOLPOOL_ERR_ARGUMENT, "TOOLPOOL_PROGRESS_INIT",
             toolpool_job_progress(job, &progress, &err));
+    REFUSED(TOOLPOOL_ERR_ARGUMENT, "TOOLPOOL_SUMMARY_INIT",
+            toolpool_report_summary(report, &summary, &err));
+    REFUSED(TOOLPOOL_ERR_ARGUMENT, "TOOLPOOL_SLOT_REPORT_INIT",
+            toolpool_report_slot(report, 0, &of_slot, &err));
+    CHECK(!summary.total && of_slot.device == NULL);
     CHECK(device.threads == 1 && tensor.data == NULL && column.rows == NULL && !progress.total);
 
     callbacks.run = run_nothing;
@@ -439,6 +469,8 @@ int main(void) {
     items = numbered(2);
     OK(toolpool_submit(pool, echo, items, NULL, &job, &err));
     OK(toolpool_run(pool, echo, items, &results, &err));
+    OK(toolpool_job_wait(job, -1, &err));
+    OK(toolpool_job_report(job, &report, &err));
 
     null_is_refused_for_every_pointer_that_is_needed();
     null_is_an_answer_where_there_is_nothing();
@@ -456,6 +488,7 @@ int main(void) {
     plans_are_checked();
     log_levels_are_checked();
 
+    toolpool_report_free(report);
     toolpool_results_free(results);
     toolpool_job_free(job);
     toolpool_items_free(items);

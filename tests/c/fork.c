@@ -53,6 +53,7 @@ int main(void) {
     toolpool_items_t *items = numbered(20);
     toolpool_results_t *before = NULL, *results = NULL;
     toolpool_job_t *job = NULL;
+    toolpool_report_t *report = NULL;
     sem_init(&come, 0, 0);
     sem_init(&go, 0, 0);
     callbacks.run = run_gated;
@@ -62,6 +63,7 @@ int main(void) {
     OK(toolpool_submit(pool, tool, items, NULL, &job, &err));
     wait_for(&come);
     wait_for(&come); /* both workers are in a batch */
+    OK(toolpool_job_report(job, &report, &err));
 
     const pid_t child = fork();
     CHECK(child >= 0);
@@ -71,6 +73,7 @@ int main(void) {
         const char *part = "forked";
         toolpool_job_t *none = NULL;
         toolpool_devices_t *devices = NULL;
+        toolpool_report_t *no_report = NULL;
         toolpool_progress_t progress = TOOLPOOL_PROGRESS_INIT;
         REFUSED(TOOLPOOL_ERR_FORKED, part, toolpool_run(pool, echo, items, &results, &err));
         REFUSED(TOOLPOOL_ERR_FORKED, part, toolpool_submit(pool, echo, items, NULL, &none, &err));
@@ -83,10 +86,13 @@ int main(void) {
         REFUSED(TOOLPOOL_ERR_FORKED, part, toolpool_job_progress(job, &progress, &err));
         REFUSED(TOOLPOOL_ERR_FORKED, part, toolpool_job_next(job, -1, &results, &err));
         REFUSED(TOOLPOOL_ERR_FORKED, part, toolpool_job_results(job, &results, &err));
-        CHECK(none == NULL && devices == NULL && results == NULL);
+        REFUSED(TOOLPOOL_ERR_FORKED, part, toolpool_job_report(job, &no_report, &err));
+        CHECK(none == NULL && devices == NULL && results == NULL && no_report == NULL);
         for (size_t i = 0; i < 20; i++) /* plain memory stays readable */
             CHECK(output_is_number(before, i, i));
+        CHECK(toolpool_report_slots(report) == 2 && *toolpool_report_json(report) == '{');
         run_echo("cpu*2"); /* the child may have a pool of its own */
+        toolpool_report_free(report);
         toolpool_results_free(before);
         toolpool_job_free(job);
         toolpool_items_free(items);
@@ -105,6 +111,7 @@ int main(void) {
     OK(toolpool_job_results(job, &results, &err));
     for (size_t i = 0; i < 20; i++)
         CHECK(output_is_number(results, i, i) && output_is_number(before, i, i));
+    toolpool_report_free(report);
     toolpool_results_free(before);
     toolpool_results_free(results);
     toolpool_job_free(job);

@@ -1,0 +1,75 @@
+/// @file
+/// How a job went. Part of toolpool.hpp.
+///
+/// SPDX-License-Identifier: MIT OR Apache-2.0
+#ifndef TOOLPOOL_REPORT_HPP
+#define TOOLPOOL_REPORT_HPP
+
+#include <cstddef>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <toolpool.h>
+#include <toolpool/error.hpp>
+
+namespace toolpool {
+
+/// Figures of a job as a whole; its strings belong to the Report.
+using Summary = toolpool_summary_t;
+/// What one slot did for a job; its strings belong to the Report.
+using SlotReport = toolpool_slot_report_t;
+
+/// How a job went, or how far it is: a snapshot, which outlives job and pool.
+class Report : public detail::Handle<toolpool_report_t, toolpool_report_free> {
+  public:
+    [[nodiscard]] Summary summary() const & {
+        Summary summary = TOOLPOOL_SUMMARY_INIT;
+        detail::call(toolpool_report_summary, get(), &summary);
+        return summary;
+    }
+    Summary summary() const && = delete;
+
+    /// One a slot of the pool, in the order of their numbers.
+    [[nodiscard]] std::vector<SlotReport> slots() const & {
+        std::vector<SlotReport> slots(toolpool_report_slots(get()),
+                                      SlotReport TOOLPOOL_SLOT_REPORT_INIT);
+        for (std::size_t slot = 0; slot < slots.size(); ++slot)
+            detail::call(toolpool_report_slot, get(), slot, &slots[slot]);
+        return slots;
+    }
+    std::vector<SlotReport> slots() const && = delete;
+
+    /// What the tool has counted, by name.
+    [[nodiscard]] std::map<std::string, double> counts() const {
+        std::map<std::string, double> counts;
+        for (std::size_t index = 0; index < toolpool_report_counts(get()); ++index) {
+            const char *name = toolpool_report_count_name(get(), index);
+            detail::call(toolpool_report_count, get(), name, &counts[name]);
+        }
+        return counts;
+    }
+
+    /// The figures as a JSON object; docs/report.md lists the keys.
+    [[nodiscard]] std::string_view json() const & noexcept { return toolpool_report_json(get()); }
+    std::string_view json() const && = delete;
+
+    /// Loads and batches in the Chrome trace-event format, which https://ui.perfetto.dev opens.
+    [[nodiscard]] std::string_view trace() const & noexcept { return toolpool_report_trace(get()); }
+    std::string_view trace() const && = delete;
+
+    /// The same as a picture, an SVG document.
+    [[nodiscard]] std::string_view timeline() const & noexcept {
+        return toolpool_report_timeline(get());
+    }
+    std::string_view timeline() const && = delete;
+
+  private:
+    friend class Job;
+    explicit Report(toolpool_report_t *report) noexcept : Handle(report) {}
+};
+
+} // namespace toolpool
+
+#endif // TOOLPOOL_REPORT_HPP

@@ -1,0 +1,152 @@
+//! What the queue knows of a slot and its worker.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::job::Job;
+use super::state::Planned;
+use crate::device::Slot;
+use crate::error::Error;
+use crate::tool::Killer;
+
+/// A slot, as the queue sees it.
+pub struct Seat {
+    pub slot: Slot,
+    pub standing: Standing,
+    /// Its worker waits for a task.
+    pub waiting: bool,
+    /// Its worker left work to faster slots when it last asked.
+    pub declined: bool,
+    /// Its worker is inside a tool.
+    pub inside: bool,
+    /// Its worker has ended.
+    pub gone: bool,
+    /// Batches under way, oldest first.
+    pub flights: VecDeque<Flight>,
+    /// When the last batch ended.
+    pub landed: Instant,
+    pub warm: Vec<Warm>,
+    /// What its worker is asked to unload, for something else to fit.
+    pub unload: Vec<Arc<str>>,
+}
+
+/// Whether a slot can be given work.
+#[derive(Clone)]
+pub enum Standing {
+    /// It can.
+    Live,
+    /// It will: it is inside a batch whose job ran out of time, and which nobody waits for any more.
+    Late,
+    /// Not before the tool returns from a batch that has taken longer than it may.
+    Stuck(Error),
+    /// Its device is gone.
+    Lost(Error),
+}
+
+/// A batch under way.
+pub struct Flight {
+    pub ticket: u64,
+    pub job: Arc<Job>,
+    pub planned: Arc<Vec<Planned>>,
+    pub cost: f64,
+    pub extent: u64,
+    pub begin: Instant,
+    /// Seconds it is expected to take once its turn has come, if anybody can say.
+    pub expected: Option<f64>,
+    /// What ends it from outside, if anything can.
+    pub killer: Option<Killer>,
+}
+
+/// A tool loaded on a slot, or being loaded.
+pub struct Warm {
+    pub key: Arc<str>,
+    /// Bytes of the device's memory; 0 if unknown.
+    pub bytes: u64,
+    /// The count of the queue's clock when it was last used.
+    pub used: u64,
+}
+
+impl Seat {
+    pub fn new(slot: Slot) -> Self {
+        Self {
+            slot,
+            standing: Standing::Live,
+            waiting: false,
+            declined: false,
+            inside: false,
+            gone: false,
+            flights: VecDeque::new(),
+            landed: Instant::now(),
+            warm: Vec::new(),
+            unload: Vec::new(),
+        }
+    }
+
+    /// Whether it can be given work, now or soon.
+    pub fn works(&self) -> bool {
+        matches!(self.standing, Standing::Live | Standing::Late)
+    }
+
+    /// Why it can not be given work.
+    pub fn trouble(&self) -> Option<&Error> {
+        match &self.standing {
+            Standing::Live | Standing::Late => None,
+            Standing::Stuck(error) | Standing::Lost(error) => Some(error),
+        }
+    }
+
+    pub fn has(&self, key: &str) -> bool {
+        self.warm.iter().any(|warm| &*warm.key == key)
+    }
+
+    /// What a tool takes of the device's memory; 0 if unknown.
+    pub fn bytes(&self, key: &str) -> u64 {
+        let tool = self.warm.iter().find(|warm| &*warm.key == key);
+        tool.map_or(0, |warm| warm.bytes)
+    }
+
+    /// Whether a batch of this tool is under way.
+    pub fn flies(&self, key: &str) -> bool {
+        let same = |flight: &Flight| &**flight.job.tool().identity().key() == key;
+        self.flights.iter().any(same)
+    }
+
+    /// Seconds until what it has is done. A batch that takes longer than expected is thought to take as long again.
+    pub fn free_in(&self, now: Instant) -> f64 {
+        let Some(first) = self.flights.front() else {
+            return 0.0;
+        };
+        let ahead: f64 = self
+            .flights
+            .iter()
+            .filter_map(|flight| flight.expected)
+            .sum();
+        let since = now
+            .saturating_duration_since(first.begin.max(self.landed))
+            .as_secs_f64();
+        (ahead - since).abs()
+    }
+
+    /// When the batch that is being worked on must be done.
+    pub fn deadline(&self) -> Option<Instant> {
+        let first = self.flights.front()?;
+        let limit = first.job.options().batch_time_limit?;
+        first.begin.max(self.landed).checked_add(limit)
+    }
+}
+
+/// How a batch ended, for its job.
+pub struct Landing<'a> {
+    pub slot: &'a Slot,
+    pub begin: Instant,
+    pub end: Instant,
+    /// Time that no batch before it had.
+    pub busy: Duration,
+    pub cost: f64,
+    pub extent: u64,
+    /// Memory was freed on the slot, so that what did not fit may fit now.
+    pub relieved: bool,
+    /// Some slot that works has more memory.
+    pub larger: bool,
+}
