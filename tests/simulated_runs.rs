@@ -4,6 +4,7 @@
 //! `TOOLPOOL_SEED=N` runs the scenario of one seed, a hundred times, as threads do not always meet alike;
 //! `TOOLPOOL_RUNS=N` sets how many seeds are run.
 
+use std::io::{Write, stderr};
 use std::process::exit;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -89,7 +90,8 @@ fn watch() -> ! {
         thread::sleep(Duration::from_secs(1));
         let running = RUNNING.lock().unwrap();
         if let Some((seed, _)) = running.iter().find(|run| run.1.elapsed() > HANGS_AFTER) {
-            eprintln!("a run hangs; {}", replay(*seed));
+            // Past libtest, which keeps what a test prints until it ends.
+            let _ = writeln!(stderr(), "a run hangs; {}", replay(*seed));
             exit(1);
         }
     }

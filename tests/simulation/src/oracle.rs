@@ -3,10 +3,11 @@
 use std::collections::HashSet;
 
 use toolpool::error::{Error, Status};
+use toolpool::pool::OnDeviceLost;
 
 use crate::item::{Item, Nature};
 use crate::run::Outcome;
-use crate::scenario::{JobPlan, Scenario};
+use crate::scenario::{BATCH_TIME_LIMIT, JobPlan, Scenario};
 use crate::world::World;
 
 /// What is wrong with what came of a job.
@@ -91,7 +92,7 @@ impl Judge<'_> {
             .items
             .iter()
             .filter(|item| item.nature == Nature::KillsDevice);
-        let copies = if self.job.dedup {
+        let copies = if self.job.options.dedup {
             1
         } else {
             deadly.clone().count() as u64
@@ -105,7 +106,9 @@ impl Judge<'_> {
     fn may_fail_as_a_whole(&self, error: &Error) -> bool {
         match error.status() {
             Status::Closed => self.scenario.close_after.is_some(),
-            Status::DeviceLost | Status::Tool => self.no_slot_is_left(),
+            Status::DeviceLost => self.no_slot_is_left() || self.fails_with_a_device(),
+            Status::Tool => self.no_slot_is_left(),
+            Status::TimeLimit => self.no_slot_is_left() || self.may_be_late(),
             _ => false,
         }
     }
@@ -113,6 +116,8 @@ impl Judge<'_> {
     /// Whether items may not have been done.
     fn may_stop(&self) -> bool {
         self.job.cancel_after.is_some()
+            || self.job.options.time_limit.is_some()
+            || self.fails_with_a_device()
             || self.scenario.close_after.is_some()
             || self.no_slot_is_left()
     }
@@ -126,7 +131,11 @@ impl Judge<'_> {
                 Status::OutOfMemory => u64::from(item.size) > self.most_memory_left(),
                 Status::Cancelled => self.job.cancel_after.is_some(),
                 Status::Closed => self.scenario.close_after.is_some(),
-                Status::DeviceLost => self.losses(item) >= 2 || self.no_slot_is_left(),
+                Status::DeviceLost => {
+                    self.blame(item) >= 2 || self.no_slot_is_left() || self.fails_with_a_device()
+                }
+                Status::TimeLimit => self.no_slot_is_left() || self.may_be_late(),
+                Status::Transient => self.is_out_of_retries(item),
                 Status::Tool => self.no_slot_is_left(),
                 _ => false,
             }
@@ -141,11 +150,33 @@ impl Judge<'_> {
             .unwrap_or_default()
     }
 
+    /// How often the item was there when a device went, or a process, or time.
+    fn blame(&self, item: &Item) -> u64 {
+        let ended_a_batch = matches!(item.nature, Nature::Crashes | Nature::Hangs);
+        self.losses(item) + u64::from(ended_a_batch)
+    }
+
+    fn fails_with_a_device(&self) -> bool {
+        self.job.options.on_device_lost == OnDeviceLost::Fail && !self.world.truth().lost.is_empty()
+    }
+
+    /// Whether items may have run out of time that did not hang.
+    fn may_be_late(&self) -> bool {
+        let slow = self.world.truth().longest_batch > BATCH_TIME_LIMIT / 2;
+        self.job.options.time_limit.is_some()
+            || (self.job.options.batch_time_limit.is_some() && slow)
+    }
+
+    fn is_out_of_retries(&self, item: &Item) -> bool {
+        matches!(item.nature, Nature::Transient(times) if u32::from(times) > self.job.options.retries)
+    }
+
     /// Slots that could do the job to the very end.
     fn slots_left(&self) -> Vec<usize> {
         let truth = self.world.truth();
         let unfit = &self.scenario.tools[self.job.tool].unfit;
-        let left = |slot: &usize| !truth.lost.contains(slot) && !unfit.contains(slot);
+        let gone = |slot: &usize| truth.lost.contains(slot) || truth.hung.contains(slot);
+        let left = |slot: &usize| !gone(slot) && !unfit.contains(slot);
         (0..self.world.len()).filter(left).collect()
     }
 
@@ -174,6 +205,8 @@ impl Item {
         match self.nature {
             Nature::Fails => Some((Status::Item, format!("item {} fails", self.number))),
             Nature::Silent => Some((Status::Contract, String::new())),
+            Nature::Hangs => Some((Status::TimeLimit, "twice with this item".into())),
+            Nature::Transient(_) => None,
             _ => self.batch_error(u64::MAX),
         }
     }

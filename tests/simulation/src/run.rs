@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use toolpool::error::{Error, Result};
 use toolpool::mem::{Field, Items, Offsets, Release, Results};
-use toolpool::pool::{Job, JobOptions, Next, Pool, Progress};
+use toolpool::pool::{Job, Next, Pool, Progress};
 use toolpool::tool::Tool;
 
 use crate::oracle;
@@ -45,7 +45,9 @@ impl Scenario {
             submitters.into_iter().flat_map(join).collect()
         });
         drop(tools);
+        // What hangs is let go after that: closing does not wait for it.
         drop(pool);
+        world.release();
         world.wait_until_unloaded();
 
         let mut wrongs = std::mem::take(&mut world.truth().wrongs);
@@ -85,16 +87,15 @@ fn submit_and_read(
     loans: &[Arc<Loan>],
 ) -> Vec<Outcome> {
     let submit = |(plan, loan): (&JobPlan, &Arc<Loan>)| {
-        let options = JobOptions {
-            dedup: plan.dedup,
-            pending_bytes: plan.pending_bytes,
-            ..JobOptions::default()
-        };
         let mut items = Items::new(loan.field()?);
         if let Some(costs) = &plan.costs {
             items.set_costs(costs)?;
         }
-        pool.submit(Arc::clone(&tools[plan.tool]), Arc::new(items), &options)
+        pool.submit(
+            Arc::clone(&tools[plan.tool]),
+            Arc::new(items),
+            &plan.options,
+        )
     };
     let jobs: Vec<_> = plans.iter().zip(loans).map(submit).collect();
     plans

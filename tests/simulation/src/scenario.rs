@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use toolpool::plan::batch::Cut;
+use toolpool::pool::{JobOptions, OnDeviceLost};
 
 use crate::item::{Item, Nature};
 use crate::random::Random;
@@ -33,15 +34,16 @@ pub struct JobPlan {
     pub items: Vec<Item>,
     /// The caller's own costs.
     pub costs: Option<Vec<f64>>,
-    /// Whether equal items are computed once.
-    pub dedup: bool,
-    /// Workers pause above so many bytes that nobody has taken.
-    pub pending_bytes: u64,
+    /// How it is submitted.
+    pub options: JobOptions,
     /// How its results are taken.
     pub reader: Reader,
     /// When it is cancelled: so long after all jobs of its thread were submitted.
     pub cancel_after: Option<Duration>,
 }
+
+/// Long for a batch, which takes microseconds, and short for who runs the tests: two of these pass for an item that hangs.
+pub(crate) const BATCH_TIME_LIMIT: Duration = Duration::from_millis(400);
 
 /// How the results of a job are taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -144,24 +146,36 @@ fn job(random: &mut Random, number: u64, tool: usize, most: usize) -> JobPlan {
         Reader::Streams,
         Reader::Mixes(random.below(5)),
     ][random.below(3)];
-    let given = random.once_in(4);
+    let mut cost = |item: &Item| item.work * random.factor(3.0);
+    let costs = items.iter().map(&mut cost).collect();
     JobPlan {
         tool,
-        costs: given.then(|| {
-            items
-                .iter()
-                .map(|item| item.work * random.factor(3.0))
-                .collect()
-        }),
+        costs: random.once_in(4).then_some(costs),
+        options: options(random, &items),
+        reader,
+        cancel_after: moment(random, 8),
+        items,
+    }
+}
+
+fn options(random: &mut Random, items: &[Item]) -> JobOptions {
+    let hangs = items.iter().any(|item| item.nature == Nature::Hangs);
+    JobOptions {
         dedup: !random.once_in(3),
         pending_bytes: if random.once_in(4) {
             random.below(60) as u64
         } else {
             u64::MAX
         },
-        reader,
-        cancel_after: moment(random, 8),
-        items,
+        time_limit: moment(random, 20),
+        batch_time_limit: hangs.then_some(BATCH_TIME_LIMIT),
+        retries: random.below(4) as u32,
+        deterministic: random.once_in(8),
+        on_device_lost: if random.once_in(12) {
+            OnDeviceLost::Fail
+        } else {
+            OnDeviceLost::Continue
+        },
     }
 }
 
@@ -169,7 +183,11 @@ fn job(random: &mut Random, number: u64, tool: usize, most: usize) -> JobPlan {
 fn items(random: &mut Random, first: u64, most: usize) -> Vec<Item> {
     let mut items = Vec::new();
     let troubled = random.once_in(2);
-    let mut deadly = random.once_in(6);
+    let mut worst = match random.below(600) {
+        0..100 => Some(Nature::KillsDevice),
+        100..104 => Some(Nature::Hangs),
+        _ => None,
+    };
     for number in first..first + random.below(most + 1) as u64 {
         if !items.is_empty() && random.once_in(4) {
             items.push(items[random.below(items.len())]);
@@ -178,9 +196,9 @@ fn items(random: &mut Random, first: u64, most: usize) -> Vec<Item> {
         let mut item = good(random, number);
         if troubled && random.once_in(8) {
             item.nature = nature(random);
-        } else if deadly && random.once_in(20) {
-            // One is enough: it takes two devices.
-            (item.nature, deadly) = (Nature::KillsDevice, false);
+        } else if random.once_in(20) {
+            // One is enough: it takes two slots.
+            item.nature = worst.take().unwrap_or(Nature::Good);
         }
         item.late = random.once_in(2);
         items.push(item);

@@ -78,7 +78,6 @@ impl Tool for Simulated {
             return Err(Error::new(Status::DeviceLost, "fell off the bus before"));
         }
         if self.plan.unfit.contains(&slot) {
-            truth.unfit.insert((self.name.clone(), slot));
             let why = format!("{} cannot be loaded on slot {slot}", self.name);
             return Err(Error::new(Status::Tool, why));
         }
@@ -109,6 +108,7 @@ struct LoadedSimulated {
 
 struct Begun {
     items: Vec<Item>,
+    at: Instant,
     due: Instant,
 }
 
@@ -125,9 +125,11 @@ impl Loaded for LoadedSimulated {
 
     fn start(&mut self, work: &mut Work) -> Result<()> {
         self.check_thread("start");
+        let now = Instant::now();
         let begun = Begun {
             items: items(&work.batch)?,
-            due: Instant::now(),
+            at: now,
+            due: now,
         };
         self.world.truth().begin(self.slot, &begun.numbers());
         if let Some(wrong) = self.wrong_at_start(&begun.items) {
@@ -157,7 +159,7 @@ impl Loaded for LoadedSimulated {
         match self.wrong_in_items(&begun.items, true) {
             Some(wrong) => self.fail(&begun, wrong),
             None => {
-                self.world.truth().end(self.slot, &begun.numbers());
+                self.end(&begun);
                 write(&begun.items, &mut work.outputs)
             }
         }
@@ -177,8 +179,16 @@ impl LoadedSimulated {
         }
     }
 
+    fn end(&self, begun: &Begun) {
+        let mut truth = self.world.truth();
+        truth.end(self.slot, &begun.numbers());
+        if !truth.hung.contains(&self.slot) {
+            truth.longest_batch = truth.longest_batch.max(begun.at.elapsed());
+        }
+    }
+
     fn fail(&self, begun: &Begun, wrong: Wrong) -> Result<()> {
-        self.world.truth().end(self.slot, &begun.numbers());
+        self.end(begun);
         match wrong {
             Wrong::Error(error) => Err(error),
             // As `panic!` does, without a line on stderr.
@@ -213,7 +223,7 @@ impl LoadedSimulated {
         match item.nature {
             Nature::Panics => return Some(Wrong::Panic(message)),
             Nature::KillsDevice => return Some(self.lose(&message)),
-            Nature::Hangs => self.world.hang(),
+            Nature::Hangs => self.world.hang(self.slot),
             _ => {}
         }
         Some(Wrong::Error(Error::new(status, message)))

@@ -61,8 +61,10 @@ pub struct Truth {
     pub batches: Vec<u64>,
     /// Slots that are lost.
     pub lost: HashSet<usize>,
-    /// Tools by name, and slots, where a load failed.
-    pub unfit: HashSet<(String, usize)>,
+    /// Slots where a batch hung.
+    pub hung: HashSet<usize>,
+    /// The longest that a batch took which did not hang.
+    pub longest_batch: Duration,
     /// How many batches with this item have begun.
     pub begun: HashMap<u64, u64>,
     /// How many devices were lost while this item was on them.
@@ -139,8 +141,9 @@ impl World {
         });
     }
 
-    pub(crate) fn hang(&self) {
+    pub(crate) fn hang(&self, slot: usize) {
         let mut truth = self.truth.lock();
+        truth.hung.insert(slot);
         self.changed.wait_while(&mut truth, |truth| !truth.released);
     }
 
