@@ -112,7 +112,10 @@ impl Job {
         state.tally.slots[landing.slot.number].retries += suspects.len() as u64;
         state.suspects.extend(suspects);
         if !guilty.is_empty() {
-            let error = error.clone().within("twice with this item");
+            let error = error.clone().within(match error.status() {
+                Status::DeviceLost => "two devices were lost while this item was on them",
+                _ => "this happened twice with this item",
+            });
             self.fail(state, &guilty, &error, landing);
         }
     }
