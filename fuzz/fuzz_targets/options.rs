@@ -80,13 +80,15 @@ fn set(options: *mut toolpool_options_t, echo: *mut toolpool_tool_t, key: &[u8],
 
 /// What the header's table says of the options of a job.
 fn accepted(key: &[u8], value: &[u8]) -> bool {
+    let number = || str::from_utf8(value).ok()?.parse::<u128>().ok();
+    let seconds = || str::from_utf8(value).ok()?.parse::<f64>().ok();
     match key {
-        b"dedup" => matches!(value, b"true" | b"false"),
-        b"pending_bytes" => {
-            let number = str::from_utf8(value)
-                .ok()
-                .and_then(|digits| digits.parse::<u128>().ok());
-            number.is_some_and(|bytes| bytes <= u64::MAX.into())
+        b"dedup" | b"deterministic" => matches!(value, b"true" | b"false"),
+        b"on_device_lost" => matches!(value, b"continue" | b"fail"),
+        b"pending_bytes" => number().is_some_and(|bytes| bytes <= u64::MAX.into()),
+        b"retries" => number().is_some_and(|retries| retries <= u32::MAX.into()),
+        b"time_limit" | b"batch_time_limit" => {
+            seconds().is_some_and(|seconds| seconds > 0.0 && seconds < u64::MAX as f64)
         }
         _ => false,
     }

@@ -7,6 +7,7 @@
 #![no_main]
 
 mod lend;
+mod report;
 mod results;
 mod tool;
 mod world;

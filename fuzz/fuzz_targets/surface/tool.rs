@@ -6,6 +6,7 @@ use std::ptr::{from_ref, null, null_mut};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering::SeqCst};
 use std::thread::{self, ThreadId};
+use std::time::Duration;
 
 use toolpool::ffi::batch::*;
 use toolpool::ffi::error::toolpool_error_set;
@@ -570,6 +571,7 @@ fn work_on(
             c!(toolpool_outputs_warn(outputs, index, null())),
             TOOLPOOL_ERR_ARGUMENT
         ),
+        b'h' => thread::sleep(Duration::from_millis(2)),
         b'e' => drop(failure(
             err,
             TOOLPOOL_ERR_FAILED,

@@ -13,6 +13,7 @@ use toolpool::ffi::log::toolpool_set_log;
 use toolpool::ffi::options::*;
 use toolpool::ffi::plan::toolpool_plan;
 use toolpool::ffi::pool::*;
+use toolpool::ffi::report::*;
 use toolpool::ffi::results::*;
 use toolpool::ffi::shell::toolpool_t;
 use toolpool::ffi::tool::*;
@@ -20,6 +21,7 @@ use toolpool_abi::*;
 use toolpool_fuzz::{ErrArg, c, check, make, text};
 
 use crate::lend::{Loan, release};
+use crate::report;
 use crate::results::{Facts, check_fresh, read_all, view_one};
 use crate::tool::{Choices, Tool};
 
@@ -68,12 +70,22 @@ const SOURCES: [Option<&CStr>; 8] = [
     Some(c"\xff:\xff"),
 ];
 
-const OPTIONS: [(Option<&CStr>, Option<&CStr>); 10] = [
+const OPTIONS: [(Option<&CStr>, Option<&CStr>); 20] = [
     (Some(c"dedup"), Some(c"false")),
     (Some(c"dedup"), Some(c"true")),
     (Some(c"pending_bytes"), Some(c"0")),
     (Some(c"pending_bytes"), Some(c"3")),
+    (Some(c"deterministic"), Some(c"true")),
+    (Some(c"time_limit"), Some(c"0.001")),
+    (Some(c"time_limit"), Some(c"1e-9")),
+    (Some(c"batch_time_limit"), Some(c"0.0005")),
+    (Some(c"batch_time_limit"), Some(c"1e300")),
+    (Some(c"retries"), Some(c"0")),
+    (Some(c"retries"), Some(c"4294967295")),
+    (Some(c"on_device_lost"), Some(c"fail")),
+    (Some(c"on_device_lost"), Some(c"continue")),
     (Some(c"pending_bytes"), Some(c"-1")),
+    (Some(c"time_limit"), Some(c"NaN")),
     (Some(c"dedup"), Some(c"")),
     (Some(c"no_such"), Some(c"1")),
     (None, Some(c"1")),
@@ -156,6 +168,8 @@ pub struct World<'a> {
     jobs: Vec<Job>,
     results: Vec<*mut toolpool_results_t>,
     devices: Vec<*mut toolpool_devices_t>,
+    /// With the number of items of their jobs.
+    reports: Vec<(*mut toolpool_report_t, u64)>,
     /// What the library knows by `user` pointers; kept to the end.
     loans: Vec<(Box<Loan>, bool)>,
     behaviours: Vec<Box<Tool>>,
@@ -219,6 +233,7 @@ impl<'a> World<'a> {
             jobs: Vec::new(),
             results: Vec::new(),
             devices: Vec::new(),
+            reports: Vec::new(),
             loans: Vec::new(),
             behaviours: Vec::new(),
         }
@@ -263,6 +278,8 @@ impl<'a> World<'a> {
             b'p' => self.progress(p),
             b'C' => self.cancel(p),
             b'J' => self.free_job(p.digit()),
+            b'y' => self.take_report(p),
+            b'Y' => self.free_reports(),
             b'v' => self.view(p),
             b'R' => self.free_results(p.digit()),
             b'P' => plan(p),
@@ -387,7 +404,7 @@ impl<'a> World<'a> {
     /// No tool here has options.
     fn set_tool(&mut self, p: &mut Choice) {
         let tool = self.tool(p.digit()).0;
-        let (key, value) = OPTIONS[usize::from(p.digit()) % 10];
+        let (key, value) = OPTIONS[usize::from(p.digit()) % 20];
         let status = check(p.err(), |err| {
             c!(toolpool_tool_set(tool, pointer(key), pointer(value), err))
         });
@@ -587,7 +604,7 @@ impl<'a> World<'a> {
 
     fn set_option(&mut self, p: &mut Choice) {
         let options = *pick(&self.options, p.digit()).unwrap_or(&null_mut());
-        let (key, value) = OPTIONS[usize::from(p.digit()) % 10];
+        let (key, value) = OPTIONS[usize::from(p.digit()) % 20];
         check(p.err(), |err| {
             c!(toolpool_options_set(
                 options,
@@ -720,6 +737,34 @@ impl<'a> World<'a> {
         }
     }
 
+    /// A report is read at once, and again when it is freed.
+    fn take_report(&mut self, p: &mut Choice) {
+        let job = pick(&self.jobs, p.digit());
+        let len = job.map_or(0, |job| job.facts.items.len());
+        let job = job.map_or(null_mut(), |job| job.handle);
+        let (_, report) = make(p.err(), p.rarely(), |out, err| {
+            c!(toolpool_job_report(job, out, err))
+        });
+        if let Some(report) = report {
+            report::read(report, len as u64);
+            self.reports.push((report, len as u64));
+        }
+        report::read_wrongly(
+            report.unwrap_or(null_mut()),
+            index(p),
+            usize::from(p.digit()),
+            p.err(),
+        );
+    }
+
+    fn free_reports(&mut self) {
+        for (report, len) in self.reports.drain(..) {
+            report::read(report, len);
+            c!(toolpool_report_free(report));
+        }
+        c!(toolpool_report_free(null_mut()));
+    }
+
     fn cancel(&mut self, p: &mut Choice) {
         let job = self.job(p.digit());
         check(p.err(), |err| c!(toolpool_job_cancel(job, err)));
@@ -774,6 +819,7 @@ impl<'a> World<'a> {
         while !self.devices.is_empty() {
             self.free_devices(0);
         }
+        self.free_reports();
         while !self.results.is_empty() {
             read_all(self.results[0]);
             self.free_results(0);
