@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use toolpool::device::{self, Slot};
 use toolpool::error::{Error, Result, Status};
@@ -423,4 +424,25 @@ fn warming_up_loads_once_on_every_slot() {
     });
     run(&pool, &tool, &items(100)).unwrap();
     assert_eq!(tool.loads.load(Ordering::Relaxed), 3);
+}
+
+/// The worker that is called first knows that the other would be done sooner; the other must hear of it.
+#[test]
+fn an_item_that_a_slow_slot_leaves_to_a_sleeping_fast_one_is_done() {
+    let tool = Double::new("slow first slot", |slot, _| {
+        thread::sleep(Duration::from_millis(if slot == 0 { 20 } else { 1 }));
+        Ok(())
+    });
+    let pool = pool(2);
+    pool.warm(Arc::clone(&tool) as Arc<dyn Tool>).unwrap();
+    for _ in 0..3 {
+        run(&pool, &tool, &items(64)).unwrap();
+    }
+    for _ in 0..20 {
+        let job = submit(&pool, &tool, &items(1)).unwrap();
+        assert!(
+            job.wait(Some(Duration::from_secs(60))),
+            "nobody takes the item"
+        );
+    }
 }

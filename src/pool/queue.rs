@@ -291,6 +291,9 @@ impl Queue {
                 }
                 Err(idle) => idle,
             };
+            if let Idle::LookAgain(_) = idle {
+                self.call_asleep(&mut state);
+            }
             if !wait {
                 return None;
             }
@@ -607,6 +610,15 @@ impl Queue {
     fn call_declined(&self, state: &mut State) {
         for (seat, bell) in state.seats.iter_mut().zip(&self.bells) {
             if seat.declined && std::mem::take(&mut seat.waiting) {
+                bell.notify_one();
+            }
+        }
+    }
+
+    /// Calls the workers that wait to be called: what another leaves to them, they may not know of.
+    fn call_asleep(&self, state: &mut State) {
+        for (seat, bell) in state.seats.iter_mut().zip(&self.bells) {
+            if !seat.declined && std::mem::take(&mut seat.waiting) {
                 bell.notify_one();
             }
         }

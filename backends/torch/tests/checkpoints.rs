@@ -121,6 +121,31 @@ fn a_missing_tensor_is_named() {
     assert!(refused(directory.path()).contains("encoder.layer.1.output.dense.bias is missing"));
 }
 
+/// Two gigabytes of names, were they all made before the first is looked for.
+#[test]
+fn a_million_layers_are_refused_by_the_first_that_is_missing() {
+    let (directory, _) = tiny();
+    let config = directory.path().join("config.json");
+    let text = fs::read_to_string(&config).unwrap();
+    let (from, to) = (
+        "\"num_hidden_layers\": 3",
+        "\"num_hidden_layers\": 1048576",
+    );
+    assert!(text.contains(from));
+    fs::write(&config, text.replace(from, to)).unwrap();
+    let before = peak_kibibytes();
+    assert!(refused(directory.path()).contains("encoder.layer.3."));
+    assert!(peak_kibibytes() - before < 64 << 10);
+}
+
+/// The most memory that this process has had so far.
+fn peak_kibibytes() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let number = line.unwrap().trim().trim_end_matches("kB").trim();
+    number.parse().unwrap()
+}
+
 #[test]
 fn half_a_head_is_refused() {
     let (directory, weights) = tiny();

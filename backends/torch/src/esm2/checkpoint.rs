@@ -160,36 +160,40 @@ impl Checkpoint {
     }
 }
 
-/// Every tensor of the encoder with its shape.
-fn required(config: &Config) -> Vec<(String, Vec<usize>)> {
+/// Every tensor of the encoder with its shape, one by one: a config may claim a million layers, and the first that is
+/// missing ends it.
+fn required(config: &Config) -> impl Iterator<Item = (String, Vec<usize>)> {
     let (d, wide) = (config.hidden, config.intermediate);
-    let mut tensors = vec![
-        (
-            "embeddings.word_embeddings.weight".to_owned(),
-            vec![alphabet::SIZE, d],
-        ),
-        ("encoder.emb_layer_norm_after.weight".to_owned(), vec![d]),
-        ("encoder.emb_layer_norm_after.bias".to_owned(), vec![d]),
+    let around = [
+        ("embeddings.word_embeddings.weight", vec![alphabet::SIZE, d]),
+        ("encoder.emb_layer_norm_after.weight", vec![d]),
+        ("encoder.emb_layer_norm_after.bias", vec![d]),
     ];
-    for layer in 0..config.layers {
-        for (part, out, inner) in [
-            ("attention.self.query", d, d),
-            ("attention.self.key", d, d),
-            ("attention.self.value", d, d),
-            ("attention.output.dense", d, d),
-            ("intermediate.dense", wide, d),
-            ("output.dense", d, wide),
-        ] {
-            tensors.push((
-                format!("encoder.layer.{layer}.{part}.weight"),
-                vec![out, inner],
-            ));
-            tensors.push((format!("encoder.layer.{layer}.{part}.bias"), vec![out]));
-        }
-        for part in ["attention.LayerNorm", "LayerNorm"] {
-            tensors.push((format!("encoder.layer.{layer}.{part}.weight"), vec![d]));
-            tensors.push((format!("encoder.layer.{layer}.{part}.bias"), vec![d]));
-        }
+    let around = around.map(|(name, shape)| (name.to_owned(), shape));
+    let layers = (0..config.layers).flat_map(move |layer| of_layer(layer, d, wide));
+    around.into_iter().chain(layers)
+}
+
+/// The tensors of one layer.
+fn of_layer(layer: usize, d: usize, wide: usize) -> Vec<(String, Vec<usize>)> {
+    let mut tensors = Vec::new();
+    for (part, out, inner) in [
+        ("attention.self.query", d, d),
+        ("attention.self.key", d, d),
+        ("attention.self.value", d, d),
+        ("attention.output.dense", d, d),
+        ("intermediate.dense", wide, d),
+        ("output.dense", d, wide),
+    ] {
+        tensors.push((
+            format!("encoder.layer.{layer}.{part}.weight"),
+            vec![out, inner],
+        ));
+        tensors.push((format!("encoder.layer.{layer}.{part}.bias"), vec![out]));
+    }
+    for part in ["attention.LayerNorm", "LayerNorm"] {
+        tensors.push((format!("encoder.layer.{layer}.{part}.weight"), vec![d]));
+        tensors.push((format!("encoder.layer.{layer}.{part}.bias"), vec![d]));
     }
     tensors
 }
