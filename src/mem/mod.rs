@@ -9,4 +9,4 @@ mod segment;
 pub use items::{Field, Items, Offsets, Release};
 pub use outputs::{Outputs, Part, View};
 pub use results::{Column, ELSEWHERE, Finished, Results};
-pub use segment::{Fresh, Room, Segment, Segments};
+pub use segment::{Fresh, Segment, Segments, SharedHeap};

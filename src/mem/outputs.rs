@@ -8,12 +8,12 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::block::Block;
-use super::segment::Room;
+use super::segment::SharedHeap;
 use crate::error::{Error, Result, Status};
 use crate::text::Text;
 use crate::value::{Dtype, Shape};
 
-/// Room is made for the rest of the batch at once, but for no more than this many bytes beyond a row.
+/// SharedHeap is made for the rest of the batch at once, but for no more than this many bytes beyond a row.
 const MOST_AHEAD: usize = 64 << 20;
 
 /// Collects what a tool makes of a batch: outputs by name, failures and warnings by item.
@@ -24,8 +24,8 @@ pub struct Outputs {
     warnings: BTreeMap<usize, String>,
     counts: Vec<(Text, f64)>,
     broken: Option<Error>,
-    /// Where memory is taken; `None` for the heap.
-    room: Option<Arc<Mutex<Room>>>,
+    /// Where memory is taken, if not from the heap of this process.
+    heap: Option<Arc<Mutex<SharedHeap>>>,
 }
 
 impl Outputs {
@@ -39,15 +39,15 @@ impl Outputs {
             warnings: BTreeMap::new(),
             counts: Vec::new(),
             broken: None,
-            room: None,
+            heap: None,
         }
     }
 
     /// For a batch of `len` items, in memory that another process shares: for [`Outputs::hand_over`].
     #[must_use]
-    pub fn shared(len: usize, room: Arc<Mutex<Room>>) -> Self {
+    pub fn shared(len: usize, heap: Arc<Mutex<SharedHeap>>) -> Self {
         Self {
-            room: Some(room),
+            heap: Some(heap),
             ..Self::new(len)
         }
     }
@@ -72,8 +72,8 @@ impl Outputs {
             ));
             return Err(self.broken.get_or_insert(error).clone());
         }
-        let room = self.room.as_deref();
-        self.columns[column].push(index, shape, bytes, self.len, room)
+        let heap = self.heap.as_deref();
+        self.columns[column].push(index, shape, bytes, self.len, heap)
     }
 
     /// Declares that item `index` cannot be done. The first such word on an item counts.
@@ -319,9 +319,9 @@ impl PartColumn {
         shape: Shape,
         bytes: usize,
         batch: usize,
-        room: Option<&Mutex<Room>>,
+        heap: Option<&Mutex<SharedHeap>>,
     ) -> Result<*mut u8> {
-        let offset = self.take(bytes, batch, room)?;
+        let offset = self.take(bytes, batch, heap)?;
         if self.shapes.last() != Some(&shape) {
             self.shapes.push(shape);
         }
@@ -336,7 +336,12 @@ impl PartColumn {
 
     /// Room for `bytes` in the last block, or in a new one with room for the rest of the batch: batches hold the
     /// longest first, so later rows are rarely larger, and memory that is not touched is not taken.
-    fn take(&mut self, bytes: usize, batch: usize, room: Option<&Mutex<Room>>) -> Result<usize> {
+    fn take(
+        &mut self,
+        bytes: usize,
+        batch: usize,
+        heap: Option<&Mutex<SharedHeap>>,
+    ) -> Result<usize> {
         let align = self.dtype.size();
         if let Some(offset) = self
             .blocks
@@ -346,9 +351,9 @@ impl PartColumn {
             return Ok(offset);
         }
         let capacity = bytes.saturating_mul(batch).min(MOST_AHEAD).max(bytes);
-        self.blocks.push(match room {
+        self.blocks.push(match heap {
             None => Block::new(capacity)?,
-            Some(room) => room.lock().block(capacity)?,
+            Some(heap) => heap.lock().block(capacity)?,
         });
         let block = self
             .blocks

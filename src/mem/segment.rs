@@ -150,7 +150,7 @@ fn size_seals() -> SealFlag {
 
 /// Where a process takes the memory of outputs that it writes for another.
 #[derive(Default)]
-pub struct Room {
+pub struct SharedHeap {
     /// Those that blocks lie in, but for the current one.
     segments: Vec<Arc<Segment>>,
     /// The segment that small blocks are taken from, and how much of it is.
@@ -170,7 +170,7 @@ pub struct Fresh {
     pub fd: OwnedFd,
 }
 
-impl Room {
+impl SharedHeap {
     /// A block of `capacity` bytes.
     pub fn block(&mut self, capacity: usize) -> Result<Block> {
         if capacity > SMALL {
@@ -231,7 +231,7 @@ impl Room {
     }
 }
 
-/// The segments of another process's [`Room`] in which it still may hand over blocks.
+/// The segments of another process's [`SharedHeap`] in which it still may hand over blocks.
 #[derive(Default)]
 pub struct Segments {
     by_id: HashMap<u32, Arc<Segment>>,
@@ -300,23 +300,23 @@ mod tests {
 
     #[test]
     fn small_blocks_share_a_segment_and_large_ones_have_their_own() {
-        let mut room = Room::default();
-        let small = [room.block(1).unwrap(), room.block(100).unwrap()];
-        let large = room.block(SMALL + 1).unwrap();
-        assert_eq!(room.fresh().len(), 2);
+        let mut heap = SharedHeap::default();
+        let small = [heap.block(1).unwrap(), heap.block(100).unwrap()];
+        let large = heap.block(SMALL + 1).unwrap();
+        assert_eq!(heap.fresh().len(), 2);
         assert_eq!(
             small[0].place().map(|place| place.segment),
             small[1].place().map(|place| place.segment)
         );
         assert_eq!(small[1].place().map(|place| place.offset), Some(ALIGN));
-        assert_eq!(room.live().len(), 2);
+        assert_eq!(heap.live().len(), 2);
         drop(large);
-        assert_eq!(room.live().len(), 1);
+        assert_eq!(heap.live().len(), 1);
         for _ in 0..=SEGMENT / SMALL {
-            drop(room.block(SMALL).unwrap());
+            drop(heap.block(SMALL).unwrap());
         }
         assert_eq!(
-            room.fresh().len(),
+            heap.fresh().len(),
             1,
             "a full segment is followed by another"
         );
@@ -324,13 +324,13 @@ mod tests {
 
     #[test]
     fn a_segment_is_used_anew_only_when_nothing_lies_in_it() {
-        let mut room = Room::default();
+        let mut heap = SharedHeap::default();
         let offset = |block: &Block| block.place().map(|place| place.offset);
-        let first = room.block(10).unwrap();
-        room.rewind();
-        assert_eq!(offset(&room.block(10).unwrap()), Some(ALIGN));
+        let first = heap.block(10).unwrap();
+        heap.rewind();
+        assert_eq!(offset(&heap.block(10).unwrap()), Some(ALIGN));
         drop(first);
-        room.rewind();
-        assert_eq!(offset(&room.block(10).unwrap()), Some(0));
+        heap.rewind();
+        assert_eq!(offset(&heap.block(10).unwrap()), Some(0));
     }
 }

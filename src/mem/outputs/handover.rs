@@ -156,7 +156,7 @@ mod tests {
     use parking_lot::Mutex;
 
     use super::*;
-    use crate::mem::Room;
+    use crate::mem::SharedHeap;
 
     struct Handed {
         description: Vec<u8>,
@@ -164,13 +164,13 @@ mod tests {
         /// Where the row of item 2 was written.
         written: *mut i16,
         /// Keeps the writer's mapping.
-        _room: Arc<Mutex<Room>>,
+        _heap: Arc<Mutex<SharedHeap>>,
     }
 
     /// Two rows of the output `x`, a failure, a warning and a count, in a batch of 4.
     fn handed() -> Handed {
-        let room = Arc::new(Mutex::new(Room::default()));
-        let mut outputs = Outputs::shared(4, Arc::clone(&room));
+        let heap = Arc::new(Mutex::new(SharedHeap::default()));
+        let mut outputs = Outputs::shared(4, Arc::clone(&heap));
         let shape = Shape::new(&[3]).unwrap();
         let first = outputs.alloc(2, "x", Dtype::Int16, shape).unwrap();
         let second = outputs.alloc(0, "x", Dtype::Int16, shape).unwrap();
@@ -186,14 +186,14 @@ mod tests {
         let mut to = Writer::default();
         outputs.hand_over(&mut to).unwrap();
         let mut segments = Segments::default();
-        for fresh in room.lock().fresh() {
+        for fresh in heap.lock().fresh() {
             segments.open(fresh.id, &fresh.fd, fresh.size).unwrap();
         }
         Handed {
             description: to.bytes().to_vec(),
             segments,
             written: first.cast(),
-            _room: room,
+            _heap: heap,
         }
     }
 

@@ -34,20 +34,18 @@ pub struct LoadedInChild {
     /// What a child loads.
     tool: u64,
     recipe: Arc<Recipe>,
-    /// Absent after it died, until the next batch.
+    /// Absent after the child died, until all batches that it had are collected and another begins.
     session: Option<Session>,
     /// What the killer ends.
     child: Arc<Mutex<Weak<Child>>>,
-    /// For each batch in flight, in which session it began.
-    flights: VecDeque<u64>,
-    sessions: u64,
+    /// How many batches are in flight.
+    flying: usize,
     depth: usize,
     memory: u64,
 }
 
 /// What one child knows and has in hand.
 struct Session {
-    number: u64,
     child: Arc<Child>,
     /// Tools that are open in it, oldest first.
     tools: VecDeque<u64>,
@@ -68,8 +66,7 @@ impl LoadedInChild {
             recipe: Arc::clone(&isolated.recipe),
             session: None,
             child: Arc::default(),
-            flights: VecDeque::new(),
-            sessions: 0,
+            flying: 0,
             depth: 1,
             memory: 0,
         };
@@ -83,9 +80,7 @@ impl LoadedInChild {
         *self.child.lock() = Arc::downgrade(&child);
         let (slot, name, id) = (&self.slot, &self.name, child.id());
         log(Level::Info, &format!("{slot}: process {id} serves {name}"));
-        self.sessions += 1;
         self.session = Some(Session {
-            number: self.sessions,
             child,
             tools: VecDeque::new(),
             regions: [None, None],
@@ -158,13 +153,7 @@ impl LoadedInChild {
         let Some(session) = self.session.take() else {
             return self.another_died();
         };
-        let (name, slot) = (&self.name, &self.slot);
-        let how = session.child.death();
-        let id = session.child.id();
-        log(
-            Level::Warning,
-            &format!("{slot}: process {id} of {name} {how}"),
-        );
+        let (name, how) = (&self.name, session.child.death());
         Error::new(Status::Crashed, format_args!("the process of {name} {how}"))
     }
 
@@ -215,21 +204,24 @@ impl Loaded for LoadedInChild {
                 "a batch of another tool came to an isolated one",
             )
         })?;
-        let idle = self.flights.is_empty();
+        let idle = self.flying == 0;
         // A child that died with nothing to do is nobody's fault.
         if idle && self.session.as_ref().is_some_and(|s| s.child.gone()) {
-            self.died();
+            let (slot, death) = (self.slot.to_string(), self.died());
+            log(
+                Level::Warning,
+                &format!("{slot}: idle, {death}; another is started"),
+            );
         }
-        if self.session.is_none() {
+        if idle && self.session.is_none() {
             self.begin_session()?;
         }
         let Some(session) = &mut self.session else {
             return Err(self.another_died());
         };
-        let number = session.number;
         match session.run(isolated, &work.batch, idle) {
             Ok(()) => {
-                self.flights.push_back(number);
+                self.flying += 1;
                 Ok(())
             }
             Err(Trouble::Line) => Err(self.died()),
@@ -238,10 +230,7 @@ impl Loaded for LoadedInChild {
     }
 
     fn collect(&mut self, work: &mut Work) -> Result<()> {
-        let began = self.flights.pop_front();
-        if self.session.as_ref().map(|session| session.number) != began {
-            return Err(self.another_died());
-        }
+        self.flying = self.flying.saturating_sub(1);
         match self.hear()? {
             Heard::Done(Done { live, outputs }) => {
                 let taken = self.session.as_mut().and_then(|session| {

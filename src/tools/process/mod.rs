@@ -6,9 +6,10 @@
 //! its parent. It opens the same tool by kind, source and options, and ends with its worker.
 //!
 //! Items are copied once into memory that both see (`inputs`). The tool writes its outputs into such memory too, and the
-//! blocks that it wrote are those that the results keep (`mem::Room`, `Outputs::hand_over`): where each row lies is told
-//! over a socket (`message`, `link`), and is checked. What a row *holds* a child could still change; a defect that writes
-//! anywhere in its memory may reach outputs of the last 16 MiB.
+//! blocks that it wrote are those that the results keep (`mem::SharedHeap`, `Outputs::hand_over`): where each row lies is
+//! told over a socket (`message`, `link`), and is checked. What a row *holds* a child could still change: it lets go of
+//! large blocks when it hands them over, but small ones share segments, and a defect that writes anywhere in its memory
+//! may reach those of the current one.
 
 mod child;
 mod inputs;

@@ -18,7 +18,7 @@ use super::link::{Link, Message};
 use super::message::{Answer, Order, Recipe, Run, VERSION};
 use crate::device::Slot;
 use crate::error::{Error, Result, Status};
-use crate::mem::{Outputs, Room, Segment};
+use crate::mem::{Outputs, Segment, SharedHeap};
 use crate::tool::{Batch, Loaded, Tool, Work, panic_error};
 use crate::tools::Opened;
 use crate::wire::Writer;
@@ -35,7 +35,7 @@ pub fn serve(host: &'static toolpool_host_t) -> io::Result<()> {
         tools: HashMap::new(),
         loaded: None,
         regions: HashMap::new(),
-        room: Arc::default(),
+        heap: Arc::default(),
         flights: VecDeque::new(),
     };
     server.say(&Answer::Hello { version: VERSION })?;
@@ -81,7 +81,7 @@ struct Server {
     loaded: Option<Box<dyn Loaded>>,
     regions: HashMap<u32, Arc<Segment>>,
     /// Where outputs are written.
-    room: Arc<Mutex<Room>>,
+    heap: Arc<Mutex<SharedHeap>>,
     /// Batches that are not answered, oldest first.
     flights: VecDeque<Flight>,
 }
@@ -165,12 +165,12 @@ impl Server {
         let items = unsafe { inputs::read(&region, run.table, run.items) };
         let items = items.ok_or_else(|| missing("fields"))??;
         if run.rewind {
-            self.room.lock().rewind();
+            self.heap.lock().rewind();
         }
         let positions = (0..run.items as u32).collect();
         let mut work = Box::new(Work {
             batch: Batch::new(tool, Arc::new(items), positions),
-            outputs: Outputs::shared(run.items, Arc::clone(&self.room)),
+            outputs: Outputs::shared(run.items, Arc::clone(&self.heap)),
         });
         let loaded = self.loaded.as_mut().ok_or_else(|| missing("loaded tool"))?;
         guarded(|| loaded.start(&mut work))?;
@@ -200,18 +200,18 @@ impl Server {
 
     fn done(&mut self, outputs: &[u8]) -> io::Result<()> {
         self.tell_segments()?;
-        let live = self.room.lock().live();
+        let live = self.heap.lock().live();
         self.say(&Answer::Done { live, outputs })
     }
 
     fn fail(&mut self, error: Error) -> io::Result<()> {
         self.tell_segments()?;
-        let live = self.room.lock().live();
+        let live = self.heap.lock().live();
         self.say(&Answer::Failed { live, error })
     }
 
     fn tell_segments(&mut self) -> io::Result<()> {
-        let fresh = self.room.lock().fresh();
+        let fresh = self.heap.lock().fresh();
         for segment in fresh {
             let (id, size) = (segment.id, segment.size);
             let told = Answer::Segment { id, size };
