@@ -2,7 +2,9 @@
 #define _POSIX_C_SOURCE 200809L
 #include <ctype.h>
 #include <dirent.h>
+#include <sched.h>
 #include <signal.h>
+#include <sys/wait.h>
 
 #include "check.h"
 
@@ -35,17 +37,29 @@ static size_t numbers_in(const char *folder, bool (*counts)(const char *)) {
     return n;
 }
 
-static bool is_our_child(const char *process) {
+/* The state of a process, as in ps, and its parent; false if there is no such toolpool-worker. */
+static bool look_at(const char *process, char *state, int *parent) {
     char path[300], line[512] = "";
     snprintf(path, sizeof path, "/proc/%s/stat", process);
     FILE *file = fopen(path, "r");
     if (file == NULL)
-        return false; /* it has ended meanwhile */
+        return false;
     const char *name_end = fgets(line, sizeof line, file) == NULL ? NULL : strrchr(line, ')');
     fclose(file);
-    int parent = 0;
     return strstr(line, "toolpool-worker") != NULL && name_end != NULL &&
-           sscanf(name_end, ") %*c %d", &parent) == 1 && parent == getpid();
+           sscanf(name_end, ") %c %d", state, parent) == 2;
+}
+
+/* One that we have seen so last. */
+static char last_child[300];
+
+static bool is_our_child(const char *process) {
+    char state;
+    int parent = 0;
+    const bool ours = look_at(process, &state, &parent) && parent == getpid();
+    if (ours)
+        snprintf(last_child, sizeof last_child, "%s", process);
+    return ours;
 }
 
 static size_t children(void) { return numbers_in("/proc", is_our_child); }
@@ -181,6 +195,65 @@ static void isolation_is_chosen_and_left_by_option(void) {
     toolpool_close(pool);
 }
 
+static toolpool_job_t *submit(toolpool_t *pool, toolpool_tool_t *tool, const char *item,
+                              const char *option, const char *value) {
+    toolpool_options_t *options = NULL;
+    toolpool_items_t *items = items_of(&item, 1);
+    toolpool_job_t *job = NULL;
+    OK(toolpool_options_new(&options, &err));
+    OK(toolpool_options_set(options, option, value, &err));
+    OK(toolpool_submit(pool, tool, items, options, &job, &err));
+    toolpool_items_free(items);
+    toolpool_options_free(options);
+    return job;
+}
+
+static void a_tool_that_hangs_is_killed_when_its_time_is_over(void) {
+    toolpool_t *pool = open_pool("cpu");
+    toolpool_tool_t *tool = faulty();
+    toolpool_job_t *job = submit(pool, tool, "hang", "batch_time_limit", "0.5");
+    toolpool_results_t *results = NULL;
+    ANSWERS(TOOLPOOL_PARTIAL, toolpool_job_results(job, &results, &err));
+    CHECK(toolpool_results_status(results, 0) == TOOLPOOL_ERR_TIME_LIMIT);
+    toolpool_results_free(results);
+    toolpool_job_free(job);
+
+    toolpool_items_t *items = numbered(5);
+    OK(toolpool_run(pool, tool, items, &results, &err));
+    CHECK(output_is(results, 4, "4") && process_of(results, 4) != getpid());
+    toolpool_results_free(results);
+    toolpool_items_free(items);
+    toolpool_tool_free(tool);
+    toolpool_close(pool);
+    CHECK(children() == 0);
+}
+
+/* Inside a tool a child sees no end of the line; it must end with its parent all the same. */
+static void no_child_outlives_a_program_that_is_killed(void) {
+    int line[2];
+    CHECK(pipe(line) == 0);
+    const pid_t program = fork();
+    CHECK(program >= 0);
+    if (program == 0) {
+        toolpool_t *pool = open_pool("cpu");
+        toolpool_tool_t *tool = faulty();
+        toolpool_job_t *job = submit(pool, tool, "hang", "dedup", "true");
+        while (children() == 0)
+            sched_yield();
+        CHECK(write(line[1], last_child, sizeof last_child) == sizeof last_child);
+        CHECK(job != NULL);
+        raise(SIGKILL);
+    }
+    CHECK(read(line[0], last_child, sizeof last_child) == sizeof last_child);
+    CHECK(waitpid(program, NULL, 0) == program);
+    close(line[0]);
+    close(line[1]);
+    char state = 0;
+    int parent;
+    while (look_at(last_child, &state, &parent) && state != 'Z')
+        sched_yield();
+}
+
 static void nothing_stays_open(void) {
     toolpool_results_free(run_with("cpu", "segv"));
     const size_t before = numbers_in("/proc/self/fd", NULL);
@@ -223,6 +296,8 @@ static void esm2_gives_the_same_bits(void) {
 
 int main(void) {
     begin();
+    no_child_outlives_a_program_that_is_killed(); /* forks: before any pool */
+    a_tool_that_hangs_is_killed_when_its_time_is_over();
     what_kills_the_process_costs_its_item();
     what_a_tool_says_arrives_as_it_is();
     a_tool_that_cannot_be_loaded_says_why();

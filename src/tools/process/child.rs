@@ -85,9 +85,9 @@ impl Child {
         self.link.receive(|| self.gone())
     }
 
-    /// Whether it has ended.
+    /// Whether it has ended, or is about to.
     pub fn gone(&self) -> bool {
-        !matches!(self.process.lock().try_wait(), Ok(None))
+        self.killed.load(Ordering::Relaxed) || !matches!(self.process.lock().try_wait(), Ok(None))
     }
 
     /// Ends it at once, whatever it is doing; the worker that waits for it goes on.
@@ -155,7 +155,9 @@ impl Child {
 
 impl Drop for Child {
     fn drop(&mut self) {
-        if !self.gone() {
+        if self.gone() {
+            self.reap(Instant::now() + PATIENCE);
+        } else {
             self.dismiss();
         }
     }

@@ -31,8 +31,12 @@ static toolpool_status_t act(const char *item, const toolpool_outputs_t *outputs
         abort();
     if (strcmp(item, "exit") == 0)
         _exit(3);
+    while (strcmp(item, "hang") == 0)
+        pause();
     if (strcmp(item, "orphan") == 0) { /* the line to toolpool stays open in a third process */
         if (fork() == 0) {
+            close(STDOUT_FILENO); /* what runs the test waits for these to close */
+            close(STDERR_FILENO);
             alarm(20);
             pause();
             _exit(0);
