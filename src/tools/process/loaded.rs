@@ -49,7 +49,7 @@ struct Session {
     child: Arc<Child>,
     /// Tools that are open in it, oldest first.
     tools: VecDeque<u64>,
-    /// The items of each batch in flight, taken in turn.
+    /// The items of each batch in flight, taken in turn: `turn` is the next.
     regions: [Option<Segment>; DEPTH],
     turn: usize,
     /// Where outputs may lie.
@@ -141,7 +141,10 @@ impl LoadedInChild {
                 }
                 (Some(Answer::Failed { live, error }), None) => {
                     session.segments.keep(&live);
-                    return Ok(Heard::Failed(error));
+                    return match error.status() {
+                        Status::DeviceLost => Err(self.device_lost(&error)),
+                        _ => Ok(Heard::Failed(error)),
+                    };
                 }
                 _ => return Err(self.babble()),
             }
@@ -198,12 +201,12 @@ impl Loaded for LoadedInChild {
 
     fn start(&mut self, work: &mut Work) -> Result<()> {
         let tool: &dyn std::any::Any = work.batch.tool();
-        let isolated = tool.downcast_ref::<Isolated>().ok_or_else(|| {
-            Error::new(
+        let (Some(isolated), true) = (tool.downcast_ref::<Isolated>(), self.flying < DEPTH) else {
+            return Err(Error::new(
                 Status::Internal,
-                "a batch of another tool came to an isolated one",
-            )
-        })?;
+                "an isolated tool got a batch of another, or too many",
+            ));
+        };
         let idle = self.flying == 0;
         // A child that died with nothing to do is nobody's fault.
         if idle && self.session.as_ref().is_some_and(|s| s.child.gone()) {
@@ -240,9 +243,6 @@ impl Loaded for LoadedInChild {
                     Some(())
                 });
                 taken.ok_or_else(|| self.babble())
-            }
-            Heard::Failed(error) if error.status() == Status::DeviceLost => {
-                Err(self.device_lost(&error))
             }
             Heard::Failed(error) => Err(error),
             Heard::Loaded { .. } => Err(self.babble()),
@@ -302,10 +302,9 @@ impl Session {
     /// Has the child begin a batch; `idle` if it has none.
     fn run(&mut self, tool: &Isolated, batch: &Batch, idle: bool) -> Result<(), Trouble> {
         let layout = Layout::of(batch);
-        self.turn = (self.turn + 1) % DEPTH;
         self.open(tool.id, &tool.recipe)?;
         let region = self.region(layout.size())?;
-        // SAFETY: at most `DEPTH` batches are in the child, so that of this region has ended.
+        // SAFETY: `start` sees that fewer than `DEPTH` batches are in the child, so the last one of this region has ended.
         unsafe { layout.write(region) };
         let run = Run {
             tool: tool.id,
@@ -314,7 +313,9 @@ impl Session {
             table: layout.table(),
             rewind: idle && self.segments.unused(),
         };
-        Ok(self.child.tell(&Order::Run(run), None)?)
+        self.child.tell(&Order::Run(run), None)?;
+        self.turn = (self.turn + 1) % DEPTH;
+        Ok(())
     }
 
     /// The region in turn, with room for `needed` bytes, and not so much more that memory is wasted.
