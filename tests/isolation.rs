@@ -180,7 +180,7 @@ struct Mapping {
 
 fn mappings() -> Vec<Mapping> {
     let maps = fs::read_to_string("/proc/self/maps").unwrap();
-    let number = |text| usize::from_str_radix(text, 16).unwrap();
+    let number = |text: &str| usize::from_str_radix(text, 16).unwrap();
     let mapping = |line: &str| {
         let fields: Vec<_> = line.split_whitespace().collect();
         let (start, end) = fields[0].split_once('-').unwrap();

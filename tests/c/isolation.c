@@ -262,31 +262,50 @@ static void nothing_stays_open(void) {
     CHECK(numbers_in("/proc/self/fd", NULL) == before);
 }
 
+/* Batches of few tokens, so that several are formed and two are in the process at a time. */
+static toolpool_results_t *embed(toolpool_t *pool, toolpool_tool_t *tool,
+                                 const toolpool_items_t *items) {
+    toolpool_options_t *options = NULL;
+    toolpool_job_t *job = NULL;
+    toolpool_results_t *results = NULL;
+    OK(toolpool_options_new(&options, &err));
+    OK(toolpool_options_set(options, "deterministic", "true", &err));
+    OK(toolpool_submit(pool, tool, items, options, &job, &err));
+    OK(toolpool_job_results(job, &results, &err));
+    toolpool_options_free(options);
+    toolpool_job_free(job);
+    return results;
+}
+
 /* Outputs of ESM-2 in a process of its own: bit for bit those of this process. */
 static void esm2_gives_the_same_bits(void) {
+    enum { SEQUENCES = 30 };
     const char *model = getenv("TOOLPOOL_TEST_TINY_MODEL");
     if (model == NULL || *model == '\0') {
         fputs("left out: TOOLPOOL_TEST_TINY_MODEL names no model\n", stderr);
         return;
     }
-    const char *sequences[] = {"MKTLLILAVVAAALA", "GAV", "MKTAYIAKQRQISFVKSHFSRQLEERLGLIEVQ", "*"};
+    const char *letters = "MKTAYIAKQRQISFVKSHFSRQLEERLGL*";
+    const char *sequences[SEQUENCES];
+    for (int i = 0; i < SEQUENCES; i++)
+        sequences[i] = letters + i;
     toolpool_t *pool = open_pool("cpu*1");
     toolpool_tool_t *tool = open_tool("esm2", model);
-    toolpool_items_t *items = items_of(sequences, 4);
-    toolpool_results_t *here = NULL, *there = NULL;
+    toolpool_items_t *items = items_of(sequences, SEQUENCES);
     OK(toolpool_tool_set(tool, "outputs", "mean,per_residue,contacts", &err));
-    OK(toolpool_run(pool, tool, items, &here, &err));
+    OK(toolpool_tool_set(tool, "tokens_per_batch", "64", &err));
+    toolpool_results_t *here = embed(pool, tool, items);
     OK(toolpool_tool_set(tool, "isolation", "process", &err));
-    OK(toolpool_run(pool, tool, items, &there, &err));
+    toolpool_results_t *there = embed(pool, tool, items);
     CHECK(children() == 1);
     const char *names[] = {"mean", "per_residue", "contacts"};
-    for (size_t i = 0; i < 12; i++) {
+    for (size_t i = 0; i < 3 * SEQUENCES; i++) {
         toolpool_tensor_t a = TOOLPOOL_TENSOR_INIT, b = TOOLPOOL_TENSOR_INIT;
         OK(toolpool_results_tensor(here, i / 3, names[i % 3], &a, &err));
         OK(toolpool_results_tensor(there, i / 3, names[i % 3], &b, &err));
         CHECK(a.bytes == b.bytes && a.bytes > 0 && memcmp(a.data, b.data, a.bytes) == 0);
     }
-    CHECK(strcmp(toolpool_results_warning(here, 3), toolpool_results_warning(there, 3)) == 0);
+    CHECK(strstr(toolpool_results_warning(there, 3), "*") != NULL);
     toolpool_results_free(here);
     toolpool_results_free(there);
     toolpool_items_free(items);

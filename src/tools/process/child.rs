@@ -31,7 +31,7 @@ pub struct Child {
 }
 
 impl Child {
-    /// Starts a child that waits for orders. The names are for `ps`.
+    /// Starts a child that waits for orders, and lives no longer than the thread that calls this. The names are for `ps`.
     pub fn start(tool: &str, slot: &Slot) -> Result<Self> {
         let program = beside::find(PROGRAM, "the executable of isolated workers")?;
         let refused = |what: &str, reason: &dyn std::fmt::Display| {

@@ -38,14 +38,12 @@ impl Link {
     /// Both ends.
     pub fn pair() -> io::Result<(Self, OwnedFd)> {
         let (ours, theirs) = UnixStream::pair()?;
-        Ok((Self::new(ours.into())?, theirs.into()))
+        Ok((Self { socket: ours }, theirs.into()))
     }
 
     /// The end that a descriptor is.
-    pub fn new(socket: OwnedFd) -> io::Result<Self> {
-        let socket = UnixStream::from(socket);
-        // An end may only be read by who has seen that there is something.
-        Ok(Self { socket })
+    pub fn new(end: OwnedFd) -> Self {
+        Self { socket: end.into() }
     }
 
     /// Sends a message; waits while the other side does not read.

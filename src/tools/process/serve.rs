@@ -30,7 +30,7 @@ use crate::wire::Writer;
 pub fn serve(host: &'static toolpool_host_t) -> io::Result<()> {
     let line = become_a_child()?;
     let mut server = Server {
-        link: Link::new(line)?,
+        link: Link::new(line),
         host,
         tools: HashMap::new(),
         loaded: None,
@@ -44,7 +44,7 @@ pub fn serve(host: &'static toolpool_host_t) -> io::Result<()> {
 
 /// Leaves behind what a program gets from its parent and this one must not have.
 fn become_a_child() -> io::Result<OwnedFd> {
-    // A worker that is gone needs no child; the end of its line is not seen inside a tool.
+    // A worker, which is a thread, that is gone needs no child; the end of its line is not seen inside a tool.
     prctl::set_pdeathsig(Signal::SIGKILL)?;
     let line = io::stdin().as_fd().try_clone_to_owned()?;
     // What the program opened without O_CLOEXEC would stay open for as long as this process lives.
@@ -82,16 +82,11 @@ struct Server {
     regions: HashMap<u32, Arc<Segment>>,
     /// Where outputs are written.
     heap: Arc<Mutex<SharedHeap>>,
-    /// Batches that are not answered, oldest first.
-    flights: VecDeque<Flight>,
+    /// Batches that are not answered, oldest first, and those that did not begin.
+    flights: VecDeque<Result<Begun>>,
 }
 
-/// A batch that has begun, or failed to.
-struct Flight {
-    outcome: Result<Begun>,
-}
-
-/// The items before the region that they lie in: that is the order in which they go.
+/// A batch that has begun. The items before the region that they lie in: that is the order in which they go.
 struct Begun {
     work: Box<Work>,
     _region: Arc<Segment>,
@@ -142,8 +137,8 @@ impl Server {
                 Err(error) => self.fail(error)?,
             },
             (Some(Order::Run(run)), None) => {
-                let outcome = self.begin(&run);
-                self.flights.push_back(Flight { outcome });
+                let begun = self.begin(&run);
+                self.flights.push_back(begun);
             }
             _ => return Err(io::Error::other("an order makes no sense")),
         }
@@ -182,11 +177,11 @@ impl Server {
 
     /// Ends the oldest batch and tells what came of it.
     fn answer_oldest(&mut self) -> io::Result<()> {
-        let Some(Flight { outcome }) = self.flights.pop_front() else {
+        let Some(begun) = self.flights.pop_front() else {
             return Ok(());
         };
         let (loaded, mut outputs) = (&mut self.loaded, Writer::default());
-        let ended = outcome.and_then(|mut begun| {
+        let ended = begun.and_then(|mut begun| {
             if let Some(loaded) = loaded {
                 guarded(|| loaded.collect(&mut begun.work))?;
             }
