@@ -4,6 +4,7 @@ use std::fmt::Display;
 use toolpool_abi as abi;
 
 use crate::text::Text;
+use crate::wire::{Reader, Writer};
 
 /// The kind of an error; each is one of the negative codes of `toolpool_status_t`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -117,6 +118,23 @@ impl Error {
     #[must_use]
     pub fn item(&self) -> Option<usize> {
         self.item
+    }
+
+    /// Writes it down for another process.
+    pub fn put(&self, to: &mut Writer) {
+        to.u32(self.status.code().cast_unsigned());
+        to.text(&self.message);
+        to.size(self.item.unwrap_or(usize::MAX));
+    }
+
+    /// What [`Error::put`] wrote in another process.
+    pub fn take(from: &mut Reader) -> Option<Self> {
+        let status = Status::from_code(from.u32()?.cast_signed())?;
+        let error = Self::new(status, from.text()?);
+        Some(match from.size()? {
+            usize::MAX => error,
+            item => error.at(item),
+        })
     }
 }
 

@@ -17,3 +17,4 @@ pub mod text;
 pub mod tool;
 pub mod tools;
 pub mod value;
+pub mod wire;

@@ -107,6 +107,15 @@ impl Identity {
         }
     }
 
+    /// States that live as long as those of this identity, and serve none of its tools.
+    #[must_use]
+    pub fn apart(&self, prefix: &str) -> Self {
+        Self {
+            key: format!("{prefix}{}", self.key).into(),
+            owner: self.owner.clone(),
+        }
+    }
+
     /// The text that identities are compared by.
     #[must_use]
     pub fn key(&self) -> &Arc<str> {
@@ -168,6 +177,17 @@ impl Batch {
     pub fn field(&self, index: usize, name: &str) -> Option<&[u8]> {
         let position = *self.positions.get(index)? as usize;
         Some(self.items.field(name)?.get(position))
+    }
+
+    /// All fields, the first first: name, and content of each item.
+    pub fn each_field(
+        &self,
+    ) -> impl Iterator<Item = (&str, impl ExactSizeIterator<Item = &[u8]> + Clone)> {
+        self.items.each_field().map(|field| {
+            let positions = self.positions.iter();
+            let items = positions.map(move |&position| field.get(position as usize));
+            (field.name(), items)
+        })
     }
 }
 

@@ -15,7 +15,7 @@ use crate::tools::user_of;
 use crate::value::{Dtype, Shape};
 
 /// What tools from libraries are given, in place of linking to toolpool.
-pub(super) static HOST: toolpool_host_t = toolpool_host_t {
+pub static HOST: toolpool_host_t = toolpool_host_t {
     size: size_of::<toolpool_host_t>(),
     abi: TOOLPOOL_ABI,
     batch_len: toolpool_batch_len,

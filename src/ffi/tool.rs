@@ -97,6 +97,9 @@ pub unsafe extern "C" fn toolpool_tool_from_callbacks(
 /// lists the known ones, and leaves the tool as it was. Jobs that were submitted before keep what they had. The table of
 /// all options by tool is in the documentation.
 ///
+/// Every tool that is opened by name has `isolation`: with `process`, each worker runs it in a child process, and a crash
+/// costs the items that cause it (::TOOLPOOL_ERR_CRASHED, with the signal's name) and nothing else.
+///
 /// @param key    NUL-terminated
 /// @param value  NUL-terminated
 #[unsafe(no_mangle)]

@@ -286,10 +286,12 @@ impl Items {
     /// The field called `name`.
     #[must_use]
     pub fn field(&self, name: &str) -> Option<&Field> {
-        self.fields
-            .iter()
-            .map(Arc::as_ref)
-            .find(|field| field.name == name)
+        self.each_field().find(|field| field.name == name)
+    }
+
+    /// All fields, the first first.
+    pub fn each_field(&self) -> impl Iterator<Item = &Field> {
+        self.fields.iter().map(Arc::as_ref)
     }
 
     /// The costs given by the caller.

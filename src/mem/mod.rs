@@ -4,7 +4,9 @@ mod block;
 mod items;
 mod outputs;
 mod results;
+mod segment;
 
 pub use items::{Field, Items, Offsets, Release};
 pub use outputs::{Outputs, Part, View};
 pub use results::{Column, ELSEWHERE, Finished, Results};
+pub use segment::{Fresh, Segment, Segments, SharedHeap};

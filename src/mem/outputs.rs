@@ -1,13 +1,19 @@
 //! Outputs of one batch: written by the tool straight into memory that the results then keep.
 
+mod handover;
+
 use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 use super::block::Block;
+use super::segment::SharedHeap;
 use crate::error::{Error, Result, Status};
 use crate::text::Text;
 use crate::value::{Dtype, Shape};
 
-/// Room is made for the rest of the batch at once, but for no more than this many bytes beyond a row.
+/// SharedHeap is made for the rest of the batch at once, but for no more than this many bytes beyond a row.
 const MOST_AHEAD: usize = 64 << 20;
 
 /// Collects what a tool makes of a batch: outputs by name, failures and warnings by item.
@@ -18,6 +24,8 @@ pub struct Outputs {
     warnings: BTreeMap<usize, String>,
     counts: Vec<(Text, f64)>,
     broken: Option<Error>,
+    /// Where memory is taken, if not from the heap of this process.
+    heap: Option<Arc<Mutex<SharedHeap>>>,
 }
 
 impl Outputs {
@@ -31,6 +39,16 @@ impl Outputs {
             warnings: BTreeMap::new(),
             counts: Vec::new(),
             broken: None,
+            heap: None,
+        }
+    }
+
+    /// For a batch of `len` items, in memory that another process shares: for [`Outputs::hand_over`].
+    #[must_use]
+    pub fn shared(len: usize, heap: Arc<Mutex<SharedHeap>>) -> Self {
+        Self {
+            heap: Some(heap),
+            ..Self::new(len)
         }
     }
 
@@ -54,7 +72,8 @@ impl Outputs {
             ));
             return Err(self.broken.get_or_insert(error).clone());
         }
-        self.columns[column].push(index, shape, bytes, self.len)
+        let heap = self.heap.as_deref();
+        self.columns[column].push(index, shape, bytes, self.len, heap)
     }
 
     /// Declares that item `index` cannot be done. The first such word on an item counts.
@@ -294,8 +313,15 @@ struct Place {
 }
 
 impl PartColumn {
-    fn push(&mut self, index: usize, shape: Shape, bytes: usize, batch: usize) -> Result<*mut u8> {
-        let offset = self.take(bytes, batch)?;
+    fn push(
+        &mut self,
+        index: usize,
+        shape: Shape,
+        bytes: usize,
+        batch: usize,
+        heap: Option<&Mutex<SharedHeap>>,
+    ) -> Result<*mut u8> {
+        let offset = self.take(bytes, batch, heap)?;
         if self.shapes.last() != Some(&shape) {
             self.shapes.push(shape);
         }
@@ -310,7 +336,12 @@ impl PartColumn {
 
     /// Room for `bytes` in the last block, or in a new one with room for the rest of the batch: batches hold the
     /// longest first, so later rows are rarely larger, and memory that is not touched is not taken.
-    fn take(&mut self, bytes: usize, batch: usize) -> Result<usize> {
+    fn take(
+        &mut self,
+        bytes: usize,
+        batch: usize,
+        heap: Option<&Mutex<SharedHeap>>,
+    ) -> Result<usize> {
         let align = self.dtype.size();
         if let Some(offset) = self
             .blocks
@@ -319,8 +350,11 @@ impl PartColumn {
         {
             return Ok(offset);
         }
-        let ahead = bytes.saturating_mul(batch).min(MOST_AHEAD);
-        self.blocks.push(Block::new(ahead.max(bytes))?);
+        let capacity = bytes.saturating_mul(batch).min(MOST_AHEAD).max(bytes);
+        self.blocks.push(match heap {
+            None => Block::new(capacity)?,
+            Some(heap) => heap.lock().block(capacity)?,
+        });
         let block = self
             .blocks
             .last_mut()

@@ -1,12 +1,13 @@
 //! Tools from shared libraries: a third party's by name of file and symbol, or a backend's.
 
 use std::ffi::{CString, c_char, c_void};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::ptr::null_mut;
 
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 use toolpool_abi::{toolpool_callbacks_t, toolpool_entry_t, toolpool_host_t, toolpool_option_t};
 
+use super::beside;
 use super::foreign::{ForeignTool, checked};
 use crate::error::{Error, Result, Status};
 
@@ -59,6 +60,11 @@ impl Entry {
             function: entry,
             host,
         })
+    }
+
+    /// The file that it was loaded from.
+    pub fn file(&self) -> Option<PathBuf> {
+        beside::file_of(self.function as *const c_void)
     }
 
     /// The tool for a source and options, which its library checks.

@@ -4,20 +4,19 @@
 //! for, and aborts the process when two copies of it meet. So the core is not linked to it; a copy is checked by the
 //! version that is written beside it before it is loaded, and never unloaded.
 
-mod search;
+pub(super) mod search;
 
-use std::env;
 use std::error::Error as _;
-use std::ffi::{CStr, c_void};
 use std::mem::ManuallyDrop;
 use std::path::{Path, PathBuf};
 
 use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_LOCAL, RTLD_NOW, Symbol};
 use once_cell::sync::OnceCell;
 
+use super::beside;
 use crate::device;
 use crate::error::{self, Error, Status};
-use search::{Candidate, Environment, VERSION, directory_from, file_name, library_directory};
+use search::{Candidate, Environment, VERSION, file_name, library_directory};
 
 /// Loads libtorch into this process, if it is not there yet.
 ///
@@ -40,35 +39,17 @@ pub fn ensure() -> error::Result<()> {
         .copied()
 }
 
-/// The file of the torch backend: `libtoolpool_torch.so` in the directory of the library or executable that this code
-/// is part of, or in `TOOLPOOL_BACKEND_DIR` if that is set.
+/// The file of the torch backend, [`beside`] toolpool.
 ///
 /// # Errors
 /// [`Status::Backend`], with the place looked in.
 pub fn backend_path() -> error::Result<PathBuf> {
-    backend_in(directory_from("TOOLPOOL_BACKEND_DIR"), own_directory())
+    beside::find(&file_name("toolpool_torch"), "the torch backend")
 }
 
-fn backend_in(wished: Option<PathBuf>, own: Option<PathBuf>) -> error::Result<PathBuf> {
-    let (directory, whose) = match (wished, own) {
-        (Some(directory), _) => (directory, "that TOOLPOOL_BACKEND_DIR names"),
-        (None, Some(directory)) => (directory, "that toolpool itself is in"),
-        (None, None) => {
-            return Err(failure(
-                "the directory that toolpool is in cannot be found; set TOOLPOOL_BACKEND_DIR",
-            ));
-        }
-    };
-    let path = directory.join(file_name("toolpool_torch"));
-    if path.is_file() {
-        return Ok(path);
-    }
-    Err(failure(&format!(
-        "the torch backend, {}, is not in {}, the directory {whose}; put it there, or name its directory in \
-         TOOLPOOL_BACKEND_DIR",
-        file_name("toolpool_torch"),
-        directory.display()
-    )))
+/// The directory of the libtorch that this process has loaded, if it has.
+pub fn loaded_directory() -> Option<PathBuf> {
+    directory_of(&*resident()?)
 }
 
 /// Loads the first candidate that is not refused.
@@ -193,33 +174,8 @@ fn check_loaded_version(cpu: &Library, whose: &str) -> Result<(), String> {
 
 /// The directory that a libtorch was loaded from.
 fn directory_of(cpu: &Library) -> Option<PathBuf> {
-    let file = file_of(abi_version(cpu)?.as_raw_ptr())?;
+    let file = beside::file_of(abi_version(cpu)?.as_raw_ptr())?;
     file.parent().map(Path::to_owned)
-}
-
-/// The directory of the library or executable that this code is part of.
-fn own_directory() -> Option<PathBuf> {
-    let file = file_of(own_directory as fn() -> Option<PathBuf> as *const c_void)?;
-    let file = file.canonicalize().or_else(|_| env::current_exe()).ok()?;
-    file.parent().map(Path::to_owned)
-}
-
-/// The file that an address of code was loaded from, as the loader names it.
-fn file_of(address: *const c_void) -> Option<PathBuf> {
-    let mut info = libc::Dl_info {
-        dli_fname: std::ptr::null(),
-        dli_fbase: std::ptr::null_mut(),
-        dli_sname: std::ptr::null(),
-        dli_saddr: std::ptr::null_mut(),
-    };
-    // SAFETY: dladdr takes any address, and fills in `info` if it returns non-zero.
-    let found = unsafe { libc::dladdr(address, &mut info) } != 0;
-    if !found || info.dli_fname.is_null() {
-        return None;
-    }
-    // SAFETY: a name that dladdr gives is NUL-terminated and lives as long as its library, which is in use here.
-    let name = unsafe { CStr::from_ptr(info.dli_fname) };
-    Some(PathBuf::from(name.to_string_lossy().into_owned()))
 }
 
 fn failure(message: &str) -> Error {
@@ -292,37 +248,11 @@ mod tests {
         assert_eq!(reason, "this tells no version, so it is not 2.11");
     }
 
-    #[test]
-    fn the_backend_is_looked_for_in_one_place() {
-        let scratch = Scratch::new("backend");
-        let message = |wished, own| backend_in(wished, own).unwrap_err().to_string();
-        let path = scratch.0.display().to_string();
-        let beside = message(None, Some(scratch.0.clone()));
-        assert!(
-            beside.contains(&path) && beside.contains("TOOLPOOL_BACKEND_DIR"),
-            "{beside}"
-        );
-        assert!(message(Some(scratch.0.clone()), Some("/x".into())).contains(&path));
-        assert!(message(None, None).contains("TOOLPOOL_BACKEND_DIR"));
-
-        scratch.write("libtoolpool_torch.so", "");
-        let expected = scratch.0.join("libtoolpool_torch.so");
-        assert_eq!(backend_in(None, Some(scratch.0.clone())).unwrap(), expected);
-        assert_eq!(backend_in(Some(scratch.0.clone()), None).unwrap(), expected);
-        assert!(backend_in(Some("/nowhere".into()), Some(scratch.0.clone())).is_err());
-    }
-
-    #[test]
-    fn this_code_is_in_the_executable_of_the_test() {
-        let executable = env::current_exe().unwrap().canonicalize().unwrap();
-        assert_eq!(own_directory().as_deref(), executable.parent());
-    }
-
     /// Runs where `LIBTORCH`, or a link `libtorch` in the repository, leads to one.
     #[test]
     fn a_libtorch_is_loaded_found_again_and_kept() {
         let link = Path::new(env!("CARGO_MANIFEST_DIR")).join("libtorch");
-        let path = directory_from("LIBTORCH").unwrap_or(link);
+        let path = beside::path_in("LIBTORCH").unwrap_or(link);
         if !path.exists() {
             // Past the capture of output, which would hide that the test was left out.
             let skip = format!("\nSKIPPED: there is no libtorch in {}\n", path.display());

@@ -1,9 +1,11 @@
 //! The tools that toolpool brings, and how one is opened by kind, source and options.
 
+mod beside;
 mod echo;
 mod foreign;
 mod library;
 mod libtorch;
+mod process;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -13,6 +15,8 @@ use toolpool_abi::toolpool_host_t;
 pub use echo::Echo;
 pub use foreign::{ForeignTool, describe, user_of};
 use library::Entry;
+pub use process::serve;
+use process::{Isolated, Recipe};
 
 use crate::error::{Error, Result, Status};
 use crate::tool::Tool;
@@ -52,13 +56,16 @@ const KINDS: [Named; 3] = [
 pub struct Opened {
     name: String,
     made: Made,
-    options: Vec<(String, String)>,
+    /// As whoever opened it named it; `None` if there is no name for it, and no other process can open it.
+    recipe: Option<Recipe>,
+    /// Whether it is loaded and run in processes of its own.
+    isolated: bool,
     tool: Arc<dyn Tool>,
 }
 
 /// What a change of options makes the tool anew from.
 enum Made {
-    Fixed,
+    Fixed(Arc<dyn Tool>),
     ByEntry { entry: Entry, source: String },
 }
 
@@ -76,7 +83,10 @@ impl Opened {
                 )
             })?;
         match named.maker {
-            Maker::Echo if source.is_empty() => Ok(Self::fixed(kind, Echo::new())),
+            Maker::Echo if source.is_empty() => Ok(Self {
+                recipe: Some(recipe(kind, source)),
+                ..Self::fixed(kind, Echo::new())
+            }),
             Maker::Echo => Err(Error::new(
                 Status::Tool,
                 format_args!(
@@ -87,13 +97,16 @@ impl Opened {
                 let (path, symbol, source) = split_library(source)?;
                 // SAFETY: who names a library and a symbol in it vouches for them, as the C surface says.
                 let entry = unsafe { Entry::open(path, symbol, host)? };
-                Self::by_entry(symbol, entry, source)
+                // Where it was found: another process may look elsewhere for a name without a path.
+                let file = entry.file().unwrap_or_else(|| path.to_owned());
+                let found = format!("{}:{symbol}:{source}", file.display());
+                Self::by_entry(symbol, entry, source, recipe(kind, &found))
             }
             Maker::Torch(symbol) => {
                 libtorch::ensure()?;
                 // SAFETY: the backend is ours, and the libtorch that it was built for is loaded.
                 let entry = unsafe { Entry::open(&libtorch::backend_path()?, symbol, host)? };
-                Self::by_entry(kind, entry, source)
+                Self::by_entry(kind, entry, source, recipe(kind, source))
             }
         }
     }
@@ -101,15 +114,17 @@ impl Opened {
     /// A tool made of C functions, which has no options.
     #[must_use]
     pub fn fixed(name: &str, tool: impl Tool) -> Self {
+        let tool: Arc<dyn Tool> = Arc::new(tool);
         Self {
             name: name.to_owned(),
-            made: Made::Fixed,
-            options: Vec::new(),
-            tool: Arc::new(tool),
+            made: Made::Fixed(Arc::clone(&tool)),
+            recipe: None,
+            isolated: false,
+            tool,
         }
     }
 
-    fn by_entry(name: &str, entry: Entry, source: &str) -> Result<Self> {
+    fn by_entry(name: &str, entry: Entry, source: &str, recipe: Recipe) -> Result<Self> {
         Ok(Self {
             name: name.to_owned(),
             tool: Arc::new(entry.tool(name, source, &[])?),
@@ -117,26 +132,68 @@ impl Opened {
                 entry,
                 source: source.to_owned(),
             },
-            options: Vec::new(),
+            recipe: Some(recipe),
+            isolated: false,
         })
     }
 
     /// Sets an option; on an error the tool stays as it was.
     pub fn set(&mut self, key: &str, value: &str) -> Result<()> {
-        let Made::ByEntry { entry, source } = &self.made else {
+        if key == "isolation" {
+            return self.isolate(value);
+        }
+        let (Made::ByEntry { .. }, Some(recipe)) = (&self.made, &self.recipe) else {
             return Err(Error::new(
                 Status::Option,
                 format_args!(
-                    "the tool '{}' has no option '{key}'; it has none at all",
+                    "the tool '{}' has no option '{key}'; it has isolation alone",
                     self.name
                 ),
             ));
         };
-        let mut options = self.options.clone();
-        options.retain(|(known, _)| known != key);
-        options.push((key.to_owned(), value.to_owned()));
-        self.tool = Arc::new(entry.tool(&self.name, source, &options)?);
-        self.options = options;
+        let mut recipe = recipe.clone();
+        recipe.options.retain(|(known, _)| known != key);
+        recipe.options.push((key.to_owned(), value.to_owned()));
+        self.make(Some(recipe), self.isolated)
+    }
+
+    fn isolate(&mut self, value: &str) -> Result<()> {
+        let isolated = match value {
+            "process" => true,
+            "none" => false,
+            _ => {
+                return Err(Error::new(
+                    Status::Option,
+                    format_args!("isolation is 'process' or 'none', not '{value}'"),
+                ));
+            }
+        };
+        if isolated && self.recipe.is_none() {
+            return Err(Error::new(
+                Status::Option,
+                format_args!(
+                    "the tool '{}' is made of functions of this program, which no other process has; only a tool that \
+                     can be opened by name can be isolated: put the functions into a library (kind 'library')",
+                    self.name
+                ),
+            ));
+        }
+        self.make(self.recipe.clone(), isolated)
+    }
+
+    /// Makes the tool anew from what it is now to be.
+    fn make(&mut self, recipe: Option<Recipe>, isolated: bool) -> Result<()> {
+        let options = recipe.as_ref().map_or(&[][..], |recipe| &recipe.options);
+        let plain: Arc<dyn Tool> = match &self.made {
+            Made::Fixed(tool) => Arc::clone(tool),
+            Made::ByEntry { entry, source } => Arc::new(entry.tool(&self.name, source, options)?),
+        };
+        self.tool = match &recipe {
+            Some(recipe) if isolated => Arc::new(Isolated::new(plain, recipe.clone())?),
+            _ => plain,
+        };
+        self.recipe = recipe;
+        self.isolated = isolated;
         Ok(())
     }
 
@@ -144,6 +201,16 @@ impl Opened {
     #[must_use]
     pub fn tool(&self) -> Arc<dyn Tool> {
         Arc::clone(&self.tool)
+    }
+}
+
+/// What another process opens a tool from, as it has no options yet.
+fn recipe(kind: &str, source: &str) -> Recipe {
+    Recipe {
+        kind: kind.to_owned(),
+        source: source.to_owned(),
+        options: Vec::new(),
+        directory: std::env::current_dir().unwrap_or_default(),
     }
 }
 

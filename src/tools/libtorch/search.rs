@@ -4,6 +4,8 @@ use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::tools::beside::path_in;
+
 /// Major and minor version of the libtorch that the backend is built for.
 pub(super) const VERSION: (u64, u64) = (2, 11);
 
@@ -28,12 +30,12 @@ impl Environment {
     pub fn read() -> Self {
         let python = ["VIRTUAL_ENV", "CONDA_PREFIX"];
         Self {
-            toolpool_libtorch: directory_from("TOOLPOOL_LIBTORCH"),
-            libtorch: directory_from("LIBTORCH"),
+            toolpool_libtorch: path_in("TOOLPOOL_LIBTORCH"),
+            libtorch: path_in("LIBTORCH"),
             built_with: option_env!("TOOLPOOL_BUILD_LIBTORCH").map(PathBuf::from),
             python: python
                 .into_iter()
-                .filter_map(|name| Some((name, directory_from(name)?)))
+                .filter_map(|name| Some((name, path_in(name)?)))
                 .collect(),
         }
     }
@@ -64,13 +66,6 @@ impl Environment {
             .chain(python)
             .collect()
     }
-}
-
-/// The path in an environment variable; an empty one counts as not set.
-pub(super) fn directory_from(name: &str) -> Option<PathBuf> {
-    env::var_os(name)
-        .filter(|value| !value.is_empty())
-        .map(PathBuf::from)
 }
 
 /// Where the torch package of a Python environment would be: one place for each of its Python versions.
@@ -137,7 +132,7 @@ pub(super) fn file_name(name: &str) -> String {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(in crate::tools) mod tests {
     use std::process;
 
     use super::*;
