@@ -233,7 +233,7 @@ impl Queue {
     pub fn wait_gone(&self) -> Vec<bool> {
         self.wait_quiet(None, |state| {
             let given_up =
-                |seat: &Seat| matches!(seat.standing, Standing::Late | Standing::Stuck(_));
+                |seat: &Seat| matches!(seat.standing, Standing::Late { .. } | Standing::Stuck(_));
             state.seats.iter().all(|seat| seat.gone || given_up(seat))
         });
         self.state
@@ -282,6 +282,7 @@ impl Queue {
             let idle = match state.task(slot, sweeps) {
                 Ok(task) => {
                     if let Task::Run(_) = task {
+                        state.seats[slot].starting = true;
                         let deadline = state.seats[slot].deadline();
                         self.watch_until(&mut state, deadline);
                     }
@@ -306,7 +307,15 @@ impl Queue {
         }
     }
 
-    /// A worker has begun a batch that can be ended from outside.
+    /// A worker has begun its newest batch, and goes on with its oldest.
+    pub fn started(&self, slot: usize) {
+        let mut state = self.state.lock();
+        state.seats[slot].starting = false;
+        let deadline = state.seats[slot].deadline();
+        self.watch_until(&mut state, deadline);
+    }
+
+    /// A worker begins a batch that can be ended from outside.
     pub fn arm(&self, slot: usize, ticket: u64, killer: Killer) {
         let mut state = self.state.lock();
         let flights = &mut state.seats[slot].flights;
@@ -392,6 +401,7 @@ impl Queue {
         state.seats[slot].gone = true;
         state.seats[slot].inside = false;
         self.quiet.notify_all();
+        self.clock.notify_all();
     }
 
     /// Asks for room on the device of a slot for a tool that needs `bytes`; waits while others are to make it. What is
@@ -497,18 +507,19 @@ impl Queue {
         );
         job.stop(&reason);
         let mut ended = Vec::new();
+        let mut behind = VecDeque::new();
         for seat in &mut state.seats {
-            let working = seat
-                .flights
-                .front()
-                .is_some_and(|first| first.job.id() == id);
-            let (of_job, kept): (VecDeque<_>, _) = std::mem::take(&mut seat.flights)
-                .into_iter()
-                .partition(|flight| flight.job.id() == id);
-            seat.flights = kept;
+            let current = seat.current();
+            let working = current.is_some_and(|current| current.job.id() == id);
+            let until = seat.deadline();
+            let of_job = seat.take_flights(|flight| flight.job.id() == id);
             if working && of_job.iter().all(|flight| flight.killer.is_none()) {
-                seat.standing = Standing::Late;
+                seat.standing = Standing::Late {
+                    until,
+                    reason: overdue(&seat.slot, &job),
+                };
                 seat.inside = false;
+                behind.extend(seat.take_flights(|flight| !flight.job.lent()));
             }
             ended.extend(of_job.into_iter().map(|flight| (seat.slot.clone(), flight)));
         }
@@ -516,53 +527,64 @@ impl Queue {
         for (slot, flight) in ended {
             give_up(flight, &slot, &reason);
         }
-        self.quiet.notify_all();
         self.retire(&job);
+        self.redo(behind);
+        self.quiet.notify_all();
     }
 
     /// A batch takes longer than it may: it is given up, and the slot with it, unless the tool can be stopped from
     /// outside. What waits behind it on the slot goes to others.
     fn end_batch(&self, mut state: MutexGuard<State>, number: usize) {
+        if let Standing::Late { reason, .. } = &state.seats[number].standing {
+            let reason = reason.clone();
+            self.give_up_slot(&mut state, number, reason);
+            return self.let_go(state);
+        }
         let seat = &mut state.seats[number];
-        let Some(first) = seat.flights.pop_front() else {
+        let Some(ticket) = seat.current().map(|current| current.ticket) else {
             return;
         };
+        let Some(current) = state.take_flight(number, ticket) else {
+            return;
+        };
+        let seat = &mut state.seats[number];
         let slot = seat.slot.clone();
-        let limit = first.job.options().batch_time_limit.unwrap_or_default();
-        let reason = Error::new(
-            Status::TimeLimit,
-            format_args!(
-                "{slot}: {} was still inside this batch when its time ran out (batch_time_limit={limit:?})",
-                first.job.tool().name()
-            ),
-        );
+        let job = Arc::clone(&current.job);
+        let reason = overdue(&slot, &job);
         // Who waits for every worker to let go of borrowed items must wait for this one too.
-        let (behind, kept): (VecDeque<_>, _) = std::mem::take(&mut seat.flights)
-            .into_iter()
-            .partition(|flight| !flight.job.lent());
-        seat.flights = kept;
+        let behind = seat.take_flights(|flight| !flight.job.lent());
         seat.landed = Instant::now();
-        if first.killer.is_none() {
-            seat.standing = Standing::Stuck(reason.clone());
+        if current.killer.is_none() {
             seat.inside = false;
-            state.note_trouble(number, &reason);
+            self.give_up_slot(&mut state, number, reason.clone());
         }
         drop(state);
-        let mut jobs = vec![Arc::clone(&first.job)];
-        give_up(first, &slot, &reason);
-        for flight in behind {
-            let Flight { job, planned, .. } = flight;
+        give_up(current, &slot, &reason);
+        self.redo(behind);
+        self.let_go(self.state.lock());
+    }
+
+    /// A slot is not to be counted on before its tool returns.
+    fn give_up_slot(&self, state: &mut State, number: usize, reason: Error) {
+        state.seats[number].standing = Standing::Stuck(reason.clone());
+        state.note_trouble(number, &reason);
+        self.call_all(state);
+    }
+
+    /// Gives batches back to their jobs, for other slots.
+    fn redo(&self, flights: VecDeque<Flight>) {
+        for Flight { job, planned, .. } in flights {
             job.put_back(Arc::unwrap_or_clone(planned));
-            jobs.push(job);
+            self.retire(&job);
         }
         self.wake();
-        jobs.iter().for_each(|job| self.retire(job));
     }
 
     /// A worker comes out of a tool that nobody waited for any more.
     fn come_back(&self, mut state: MutexGuard<State>, slot: usize) {
         let seat = &mut state.seats[slot];
         seat.inside = !seat.flights.is_empty();
+        seat.starting = false;
         seat.landed = Instant::now();
         if !matches!(seat.standing, Standing::Lost(_)) {
             seat.standing = Standing::Live;
@@ -673,6 +695,18 @@ enum Overdue {
     Batch(usize),
 }
 
+/// Why a batch is given up that takes longer than its job allows.
+fn overdue(slot: &Slot, job: &Job) -> Error {
+    let limit = job.options().batch_time_limit.unwrap_or_default();
+    let tool = job.tool().name();
+    Error::new(
+        Status::TimeLimit,
+        format_args!(
+            "{slot}: {tool} was still inside this batch when its time ran out (batch_time_limit={limit:?})"
+        ),
+    )
+}
+
 /// Tells the job of a batch that was given up, and ends the batch where that is possible.
 fn give_up(flight: Flight, slot: &Slot, reason: &Error) {
     let now = Instant::now();
@@ -730,9 +764,13 @@ impl State {
     }
 
     fn take_flight(&mut self, slot: usize, ticket: u64) -> Option<Flight> {
-        let flights = &mut self.seats[slot].flights;
-        let place = flights.iter().position(|flight| flight.ticket == ticket)?;
-        flights.remove(place)
+        let seat = &mut self.seats[slot];
+        let place = seat
+            .flights
+            .iter()
+            .position(|flight| flight.ticket == ticket)?;
+        seat.starting &= place + 1 < seat.flights.len();
+        seat.flights.remove(place)
     }
 
     /// Keeps what a batch taught about the tool on the slot.

@@ -22,6 +22,8 @@ pub struct Seat {
     pub inside: bool,
     /// Its worker has ended.
     pub gone: bool,
+    /// Its worker begins the newest of the batches under way; else it works on the oldest.
+    pub starting: bool,
     /// Batches under way, oldest first.
     pub flights: VecDeque<Flight>,
     /// When the last batch ended.
@@ -36,8 +38,12 @@ pub struct Seat {
 pub enum Standing {
     /// It can.
     Live,
-    /// It will: it is inside a batch whose job ran out of time, and which nobody waits for any more.
-    Late,
+    /// It will: it is inside a batch whose job ran out of time, and which nobody waits for any more. After `until` nobody
+    /// believes so, for `reason`.
+    Late {
+        until: Option<Instant>,
+        reason: Error,
+    },
     /// Not before the tool returns from a batch that has taken longer than it may.
     Stuck(Error),
     /// Its device is gone.
@@ -78,6 +84,7 @@ impl Seat {
             declined: false,
             inside: false,
             gone: false,
+            starting: false,
             flights: VecDeque::new(),
             landed: Instant::now(),
             warm: Vec::new(),
@@ -87,13 +94,13 @@ impl Seat {
 
     /// Whether it can be given work, now or soon.
     pub fn works(&self) -> bool {
-        matches!(self.standing, Standing::Live | Standing::Late)
+        matches!(self.standing, Standing::Live | Standing::Late { .. })
     }
 
     /// Why it can not be given work.
     pub fn trouble(&self) -> Option<&Error> {
         match &self.standing {
-            Standing::Live | Standing::Late => None,
+            Standing::Live | Standing::Late { .. } => None,
             Standing::Stuck(error) | Standing::Lost(error) => Some(error),
         }
     }
@@ -114,6 +121,27 @@ impl Seat {
         self.flights.iter().any(same)
     }
 
+    /// The batch that its worker is inside of.
+    pub fn current(&self) -> Option<&Flight> {
+        if self.starting {
+            self.flights.back()
+        } else {
+            self.flights.front()
+        }
+    }
+
+    /// Takes some of the batches under way from it.
+    pub fn take_flights(&mut self, which: impl FnMut(&Flight) -> bool) -> VecDeque<Flight> {
+        let newest = |flights: &VecDeque<Flight>| flights.back().map(|flight| flight.ticket);
+        let before = newest(&self.flights);
+        let (taken, kept) = std::mem::take(&mut self.flights)
+            .into_iter()
+            .partition(which);
+        self.flights = kept;
+        self.starting &= newest(&self.flights) == before;
+        taken
+    }
+
     /// Seconds until what it has is done. A batch that takes longer than expected is thought to take as long again.
     pub fn free_in(&self, now: Instant) -> f64 {
         let Some(first) = self.flights.front() else {
@@ -132,9 +160,12 @@ impl Seat {
 
     /// When the batch that is being worked on must be done.
     pub fn deadline(&self) -> Option<Instant> {
-        let first = self.flights.front()?;
-        let limit = first.job.options().batch_time_limit?;
-        first.begin.max(self.landed).checked_add(limit)
+        if let Standing::Late { until, .. } = self.standing {
+            return until;
+        }
+        let current = self.current()?;
+        let limit = current.job.options().batch_time_limit?;
+        current.begin.max(self.landed).checked_add(limit)
     }
 }
 

@@ -157,6 +157,9 @@ impl<'a> Worker<'a> {
                 return self.end(number, &tool, Err(error));
             }
         }
+        if depth > 1 {
+            self.queue.started(self.slot.number);
+        }
         while self.flying.len() >= depth {
             if let Next::End = self.collect() {
                 return Next::End;

@@ -47,6 +47,7 @@ FREE = c.CFUNCTYPE(None, P)
 EXTENT = c.CFUNCTYPE(c.c_uint64, P, c.c_char_p, c.c_size_t)
 START = c.CFUNCTYPE(c.c_int32, P, P, P, c.POINTER(P), P)
 COLLECT = c.CFUNCTYPE(c.c_int32, P, P, P)
+MEMORY = c.CFUNCTYPE(c.c_uint64, P, c.POINTER(Device), P)
 
 
 class Callbacks(c.Structure):
@@ -63,6 +64,8 @@ class Callbacks(c.Structure):
         ("start", START),
         ("collect", COLLECT),
         ("identity", c.c_char_p),
+        ("memory", MEMORY),
+        ("batch_budget_most", c.c_uint64),
     ]
 
 
@@ -83,6 +86,7 @@ ALLOC = c.CFUNCTYPE(
 )
 FAIL = c.CFUNCTYPE(c.c_int32, P, c.c_size_t, c.c_int32, c.c_char_p)
 WARN = c.CFUNCTYPE(c.c_int32, P, c.c_size_t, c.c_char_p)
+COUNT = c.CFUNCTYPE(c.c_int32, P, c.c_char_p, c.c_double)
 ERROR_SET = c.CFUNCTYPE(c.c_int32, P, c.c_int32, c.c_char_p)
 
 
@@ -98,6 +102,7 @@ class HostTable(c.Structure):
         ("outputs_fail", FAIL),
         ("outputs_warn", WARN),
         ("error_set", ERROR_SET),
+        ("outputs_count", COUNT),
     ]
 
 
