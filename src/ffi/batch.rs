@@ -154,9 +154,9 @@ pub unsafe extern "C" fn toolpool_batch_tensor(
     unsafe {
         export(null_mut(), || {
             check_size(tensor, "the tensor", "TOOLPOOL_TENSOR_INIT")?;
-            let input = self::batch(batch)?.input(index, field).ok_or_else(|| {
-                Error::new(Status::NotFound, "there is no such item or field")
-            })?;
+            let input = self::batch(batch)?
+                .input(index, field)
+                .ok_or_else(|| Error::new(Status::NotFound, "there is no such item or field"))?;
             tensor.write(input.into());
             Ok(TOOLPOOL_OK)
         })

@@ -1,8 +1,8 @@
 use std::ffi::{c_char, c_void};
 
 use toolpool_abi::{
-    TOOLPOOL_ERR_INTERNAL, TOOLPOOL_ERR_NOT_FOUND, TOOLPOOL_OK,
-    toolpool_column_t, toolpool_error_t, toolpool_status_t, toolpool_tensor_t,
+    TOOLPOOL_ERR_INTERNAL, TOOLPOOL_ERR_NOT_FOUND, TOOLPOOL_OK, toolpool_column_t,
+    toolpool_error_t, toolpool_status_t, toolpool_tensor_t,
 };
 
 use super::tensor::dense;

@@ -171,15 +171,15 @@ impl Given {
         let Some(strides) = &self.strides else {
             return self.shape.bytes(self.dtype).ok();
         };
-        let last = self
-            .shape
-            .dims()
-            .iter()
-            .zip(strides)
-            .try_fold(0_i64, |last, (&size, &stride)| {
-                let step = (size - 1).checked_mul(stride)?;
-                last.checked_add(step.max(0))
-            })?;
+        let last =
+            self.shape
+                .dims()
+                .iter()
+                .zip(strides)
+                .try_fold(0_i64, |last, (&size, &stride)| {
+                    let step = (size - 1).checked_mul(stride)?;
+                    last.checked_add(step.max(0))
+                })?;
         usize::try_from(last)
             .ok()?
             .checked_add(1)?
@@ -221,9 +221,7 @@ impl Given {
         })?;
         let element = self.dtype.size();
         let dims = self.shape.dims();
-        let strides = self
-            .strides
-            .unwrap_or_else(|| row_major(&self.shape));
+        let strides = self.strides.unwrap_or_else(|| row_major(&self.shape));
         let mut index = [0_i64; MAX_NDIM];
         for at in (0..bytes).step_by(element) {
             let offset: i64 = dims
@@ -347,7 +345,9 @@ mod tests {
         ];
         for (dims, strides) in wrong {
             let fine = given(&DATA, &[6], None);
-            let error = tensors(vec![fine, given(&DATA, dims, strides)]).err().unwrap();
+            let error = tensors(vec![fine, given(&DATA, dims, strides)])
+                .err()
+                .unwrap();
             assert_eq!((error.status(), error.item()), (Status::Argument, Some(1)));
         }
         let mut absent = given(&DATA, &[6], None);
@@ -372,7 +372,10 @@ mod tests {
 
     #[test]
     fn kinds_are_told_apart_where_there_are_several() {
-        let same = tensors(vec![given(&DATA, &[2, 3], None), given(&DATA, &[2, 3], None)]);
+        let same = tensors(vec![
+            given(&DATA, &[2, 3], None),
+            given(&DATA, &[2, 3], None),
+        ]);
         assert!(same.unwrap().label(0).is_none());
         let mixed = tensors(vec![
             given(&DATA, &[2, 3], None),
