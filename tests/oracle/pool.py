@@ -115,8 +115,8 @@ class Pool:
 
     def _read(self, results: c.c_void_p) -> list[Item]:
         names = [
-            self.calls.toolpool_results_name(results, number)
-            for number in range(self.calls.toolpool_results_names(results))
+            self.calls.toolpool_results_output_name(results, number)
+            for number in range(self.calls.toolpool_results_outputs(results))
         ]
         items = []
         for index in range(self.calls.toolpool_results_len(results)):
@@ -206,8 +206,8 @@ def _load() -> c.CDLL:
         "toolpool_items_free": (None, [handle]),
         "toolpool_run": (c.c_int32, [handle, handle, handle, handle, handle]),
         "toolpool_results_len": (size, [handle]),
-        "toolpool_results_names": (size, [handle]),
-        "toolpool_results_name": (text, [handle, size]),
+        "toolpool_results_outputs": (size, [handle]),
+        "toolpool_results_output_name": (text, [handle, size]),
         "toolpool_results_status": (c.c_int32, [handle, size]),
         "toolpool_results_error": (text, [handle, size]),
         "toolpool_results_tensor": (c.c_int32, [handle, size, text, handle, handle]),

@@ -184,7 +184,9 @@ template <class Body> auto explained(Body body) {
     } catch (const std::exception &) {
         if (caught.text.empty())
             throw;
-        throw std::runtime_error(caught.text);
+        const std::string mark = "Error: ";
+        const bool marked = caught.text.compare(0, mark.size(), mark) == 0;
+        throw std::runtime_error(marked ? caught.text.substr(mark.size()) : caught.text);
     }
 }
 

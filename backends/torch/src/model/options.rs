@@ -88,6 +88,8 @@ pub struct Options {
     pub keep_half: bool,
     pub cost: Cost,
     pub batch_size: Option<u64>,
+    /// The fewest items in a call; what is missing are copies of the last.
+    pub batch_fill: usize,
     /// The items of each warm-up run.
     pub warm_up: Vec<Vec<Example>>,
 }
@@ -107,13 +109,14 @@ impl Default for Options {
             keep_half: false,
             cost: Cost::Elements,
             batch_size: None,
+            batch_fill: 1,
             warm_up: Vec::new(),
         }
     }
 }
 
 const KNOWN: &str = "batch, dim, pad_value, mask, lengths, ragged_inputs, ragged_outputs, outputs, dtype, output_dtype, \
-                     cost, batch_size, warm_up";
+                     cost, batch_size, batch_fill, warm_up";
 
 impl Options {
     /// Options from key and value pairs; a key given twice takes its last value.
@@ -133,6 +136,7 @@ impl Options {
                 "output_dtype" => options.keep_half = keep_half(value)?,
                 "cost" => options.cost = cost(value)?,
                 "batch_size" => options.batch_size = Some(number(key, value, 1..=1 << 40)?),
+                "batch_fill" => options.batch_fill = number(key, value, 1..=4096)? as usize,
                 "warm_up" => options.warm_up = warm_up(value)?,
                 _ => {
                     return Err(Error::Option(format!(
@@ -394,6 +398,7 @@ mod tests {
             ("cost", "dim"),
             ("cost", "dim0^-1"),
             ("batch_size", "0"),
+            ("batch_fill", "-2"),
             ("warm_up", "int64"),
             ("warm_up", "int64[0]"),
             ("warm_up", "text[1]"),

@@ -251,13 +251,17 @@ impl Tool {
             protected: self.format == Format::Script,
         };
         for group in self.groups(worker, wiring, items) {
-            let items: Vec<&Item> = group.into_iter().map(|item| &items[item]).collect();
+            let mut items: Vec<&Item> = group.into_iter().map(|item| &items[item]).collect();
+            let places = items.iter().map(|item| (item.index, item.length)).collect();
+            if let Some(&last) = items.last() {
+                items.resize(items.len().max(self.options.batch_fill), last);
+            }
             let inputs = assembler.inputs(&items)?;
             pending.padded += inputs.padded;
             pending.elements += inputs.elements;
             let outputs = self.call(worker, inputs.tensors, &items)?;
             pending.groups.push(Group {
-                places: items.iter().map(|item| (item.index, item.length)).collect(),
+                places,
                 outputs,
                 _originals: inputs.originals,
             });
@@ -296,7 +300,7 @@ impl Tool {
             .into_iter()
             .map(|input| input.map(|input| worker.place(input)).transpose())
             .collect::<Result<Vec<_>>>()?;
-        let mut outputs = worker.model.run(&inputs)?;
+        let mut outputs = worker.model.run(&inputs).map_err(advise)?;
         if let Some(names) = &worker.outputs {
             if names.len() != outputs.len() {
                 return Err(Error::Failed(format!(
@@ -375,6 +379,16 @@ impl Tool {
             }
         }
         Ok(())
+    }
+}
+
+/// Adds the way out where torch.export has ruled out batches of a single item, as it does unless told otherwise.
+fn advise(error: Error) -> Error {
+    match error {
+        Error::Failed(reason) if reason.contains("dim value is too small at 0") => Error::Failed(
+            format!("{reason}; set the option batch_fill to the fewest items that the package takes"),
+        ),
+        other => other,
     }
 }
 

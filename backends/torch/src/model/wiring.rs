@@ -112,6 +112,9 @@ fn check_batching(options: &Options) -> Result<()> {
         _ if options.mask.is_some() && options.batch != Batching::Pad => {
             wrong("the option mask is for batch=pad")
         }
+        Batching::Pack | Batching::None if options.batch_fill > 1 => {
+            wrong("the option batch_fill is for batch=stack and batch=pad")
+        }
         _ if options.lengths.is_some() && options.batch != Batching::Pack => {
             wrong("the option lengths is for batch=pack")
         }
