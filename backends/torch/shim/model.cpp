@@ -312,7 +312,7 @@ int toolpool_shim_borrow(const void *data, size_t bytes, const int64_t *sizes, s
         void *address = const_cast<void *>(data); // Read only: see toolpool_shim_protect().
         c10::DataPtr pointer(address, address, [](void *) {}, c10::Device(c10::DeviceType::CPU));
         c10::Storage storage(c10::Storage::use_byte_size_t(), bytes, std::move(pointer),
-                             /*allocator=*/nullptr, /*resizable=*/false);
+                             c10::GetAllocator(c10::DeviceType::CPU), /*resizable=*/false);
         auto tensor = at::detail::make_tensor<c10::TensorImpl>(
             std::move(storage), c10::DispatchKeySet(c10::DispatchKey::CPU),
             c10::scalarTypeToTypeMeta(static_cast<at::ScalarType>(type)));
