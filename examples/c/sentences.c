@@ -1,10 +1,11 @@
 /*
- * Embeds sentences with a PyTorch model and prints, for some of them, the sentence that is closest in meaning.
+ * Embeds sentences with a PyTorch model and prints, for some of them, the sentence that is closest
+ * in meaning.
  *
  *     sentences MODEL VOCABULARY TEXT [DEVICES]
  *
- * MODEL and VOCABULARY are sentences.pt (or sentences.pt2) and vocab.txt of examples/python/export_sentences.py; TEXT has
- * one sentence a line (examples/data/sentences.txt).
+ * MODEL and VOCABULARY are sentences.pt (or sentences.pt2) and vocab.txt of
+ * examples/python/export_sentences.py; TEXT has one sentence a line (examples/data/sentences.txt).
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,7 +31,9 @@ static void *checked(void *memory) {
     return memory;
 }
 
-static void *copied(const void *from, size_t bytes) { return memcpy(checked(malloc(bytes)), from, bytes); }
+static void *copied(const void *from, size_t bytes) {
+    return memcpy(checked(malloc(bytes)), from, bytes);
+}
 
 static void add_sentence(text_t *text, const wordpiece_t *vocabulary, const char *sentence) {
     const size_t i = text->n++;
@@ -74,7 +77,8 @@ static void free_text(text_t *text) {
     free(text->tokens);
 }
 
-/* What the model is told beside its file: batches are padded, and the input 1 says what is padding. */
+/* What the model is told beside its file: batches are padded, and the input 1 says what is padding.
+ */
 static int set_options(toolpool_tool_t *tool, const char *model, toolpool_error_t **err) {
     const char *end = strrchr(model, '.');
     const int compiled = end != NULL && strcmp(end, ".pt2") == 0;
@@ -108,7 +112,8 @@ static void print_neighbours(const text_t *text, const float *vectors, size_t wi
 int main(int argc, char **argv) {
     if (argc < 4 || argv[1][0] == '\0') {
         fputs("usage: sentences MODEL VOCABULARY TEXT [DEVICES]\n", stderr);
-        return argc < 2 || argv[1][0] == '\0' ? 77 : 2; /* Without a model there is nothing to test. */
+        return argc < 2 || argv[1][0] == '\0' ? 77
+                                              : 2; /* Without a model there is nothing to test. */
     }
     wordpiece_t vocabulary;
     text_t text = {0};
@@ -124,12 +129,13 @@ int main(int argc, char **argv) {
     toolpool_tensor_t vectors = TOOLPOOL_TENSOR_INIT;
     float *buffer = NULL;
 
-    int failed = toolpool_open(argc > 4 ? argv[4] : "cpu*2", &pool, &err) < 0 ||
-                 toolpool_tool_open("auto", argv[1], &model, &err) < 0 ||
-                 !set_options(model, argv[1], &err) ||
-                 toolpool_items_from_tensors(NULL, text.tokens, text.n, NULL, NULL, &items, &err) < 0 ||
-                 toolpool_run(pool, model, items, &results, &err) < 0 ||
-                 toolpool_results_stack(results, "output", NULL, 0, &vectors, &err) < 0;
+    int failed =
+        toolpool_open(argc > 4 ? argv[4] : "cpu*2", &pool, &err) < 0 ||
+        toolpool_tool_open("auto", argv[1], &model, &err) < 0 ||
+        !set_options(model, argv[1], &err) ||
+        toolpool_items_from_tensors(NULL, text.tokens, text.n, NULL, NULL, &items, &err) < 0 ||
+        toolpool_run(pool, model, items, &results, &err) < 0 ||
+        toolpool_results_stack(results, "output", NULL, 0, &vectors, &err) < 0;
     if (!failed) {
         buffer = checked(malloc(vectors.bytes));
         failed = toolpool_results_stack(results, "output", buffer, vectors.bytes, NULL, &err) < 0;

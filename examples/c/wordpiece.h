@@ -1,6 +1,7 @@
 /*
- * WordPiece, as the uncased BERT models tokenize (Wu et al. 2016; Devlin et al. 2019), for English text: lower case, words
- * and punctuation marks apart, every word cut into the longest pieces that the vocabulary has.
+ * WordPiece, as the uncased BERT models tokenize (Wu et al. 2016; Devlin et al. 2019), for English
+ * text: lower case, words and punctuation marks apart, every word cut into the longest pieces that
+ * the vocabulary has.
  */
 #ifndef WORDPIECE_H
 #define WORDPIECE_H
@@ -29,7 +30,8 @@ static int compare_pieces(const void *a, const void *b) {
 
 static int64_t piece_id(const wordpiece_t *vocabulary, const char *text) {
     const struct piece key = {(char *)(uintptr_t)text, 0};
-    const struct piece *found = bsearch(&key, vocabulary->pieces, vocabulary->n, sizeof key, compare_pieces);
+    const struct piece *found =
+        bsearch(&key, vocabulary->pieces, vocabulary->n, sizeof key, compare_pieces);
     return found == NULL ? -1 : found->id;
 }
 
@@ -71,7 +73,8 @@ static void wordpiece_close(wordpiece_t *vocabulary) {
 }
 
 /* Adds the pieces of one word to `ids`; how many there are then. */
-static size_t add_word(const wordpiece_t *vocabulary, const char *word, size_t len, int64_t *ids, size_t n) {
+static size_t add_word(const wordpiece_t *vocabulary, const char *word, size_t len, int64_t *ids,
+                       size_t n) {
     const size_t before = n;
     for (size_t from = 0; from < len;) {
         char piece[WORD_MOST + 3] = "##";
@@ -95,8 +98,8 @@ static size_t add_word(const wordpiece_t *vocabulary, const char *word, size_t l
     return n;
 }
 
-/* Writes the ids of `text` to `ids`, which has room for PIECES_MOST, with the marks of beginning and end: how many. What
- * does not fit is left out. */
+/* Writes the ids of `text` to `ids`, which has room for PIECES_MOST, with the marks of beginning
+ * and end: how many. What does not fit is left out. */
 static size_t wordpiece(const wordpiece_t *vocabulary, const char *text, int64_t *ids) {
     size_t n = 0;
     ids[n++] = vocabulary->begin;

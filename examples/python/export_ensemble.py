@@ -18,7 +18,9 @@ from torch import nn
 def member(seed: int) -> nn.Module:
     """A network fitted to measurements of its own noise."""
     torch.manual_seed(seed)
-    model = nn.Sequential(nn.Linear(1, 32), nn.Tanh(), nn.Linear(32, 32), nn.Tanh(), nn.Linear(32, 1))
+    model = nn.Sequential(
+        nn.Linear(1, 32), nn.Tanh(), nn.Linear(32, 32), nn.Tanh(), nn.Linear(32, 1)
+    )
     x = torch.rand(60, 1) * 2 - 1
     y = torch.sin(3 * x) + 0.3 * torch.randn_like(x)
     optimizer = torch.optim.Adam(model.parameters(), lr=0.02)

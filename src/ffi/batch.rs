@@ -117,7 +117,9 @@ unsafe fn give_bytes(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn toolpool_batch_fields(batch: *const toolpool_batch_t) -> usize {
     // SAFETY: as the header says.
-    quietly(0, || unsafe { self::batch(batch) }.map_or(0, |batch| batch.fields().len()))
+    quietly(0, || {
+        unsafe { self::batch(batch) }.map_or(0, |batch| batch.fields().len())
+    })
 }
 
 /// For tools: the name of a field of a batch's items, valid as long as the batch; NULL if there is no such field.

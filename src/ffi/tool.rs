@@ -41,7 +41,6 @@ pub(super) unsafe fn current(tool: *const toolpool_tool_t) -> Result<Arc<dyn Too
 /// | `echo` | NULL | copies the first field of an item to the output `output` (bytes) |
 /// | `esm2` | a transformers directory, or a hub id in the local Hugging Face cache | ESM-2 protein embeddings |
 /// | `library` | `FILE:SYMBOL` or `FILE:SYMBOL:SOURCE` | the tool that ::toolpool_entry_t SYMBOL of a shared library makes |
-///
 /// | `torchscript` | a `.pt` file of `torch.jit.save` | a PyTorch model, on any device |
 ///
 /// The first torch tool of a process loads libtorch and the torch backend. Libraries, `.pt` and `.pt2` files are programs:

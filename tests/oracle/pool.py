@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes as c
+import json
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +27,8 @@ TYPES = {
     9: np.int64,
     10: np.bool_,
 }
+# The arrays stay as long as the tests' Items, so there is nothing to release: free(NULL).
+RELEASE = c.cast(c.CDLL(None).free, c.c_void_p)
 CODES = {np.dtype(known): code for code, known in TYPES.items() if code != 0}
 
 
@@ -86,7 +89,7 @@ class Pool:
     """An open pool."""
 
     def __init__(self, devices: str = "cpu*2"):
-        self.calls = _load()
+        self.calls, self.devices = _load(), devices
         self.pool = self.made("toolpool_open", devices.encode())
 
     def tool(self, kind: str, source, **options) -> c.c_void_p:
@@ -99,6 +102,34 @@ class Pool:
     def items(self, fields: dict[str, list[np.ndarray]] | list[list[np.ndarray]]) -> Items:
         """Items of arrays, by the names of fields or by their positions."""
         return Items(self, fields)
+
+    def strings(self, *strings: bytes) -> Items:
+        """Items of one byte string each."""
+        made = Items(self, [])
+        array = (c.c_char_p * len(strings))(*strings)
+        made.handle = self.made("toolpool_items_from_strings", array, None, len(strings))
+        return made
+
+    def reason(self, tool: c.c_void_p, items: Items) -> Error:
+        """Why the whole of a run fails: each item with the same error, or the job."""
+        try:
+            every = {(item.status, item.error) for item in self.run(tool, items)}
+        except Error as error:
+            return error
+        assert len(every) == 1, every
+        return Error(*every.pop())
+
+    def report(self, tool: c.c_void_p, items: Items) -> dict:
+        """The report of a run that succeeds for all items."""
+        job = self.made("toolpool_submit", self.pool, tool, items.handle, None)
+        report = None
+        try:
+            assert self.call("toolpool_job_wait", job, -1) == 0
+            report = self.made("toolpool_job_report", job)
+            return json.loads(self.calls.toolpool_report_json(report))
+        finally:
+            self.calls.toolpool_report_free(report)
+            self.calls.toolpool_job_free(job)
 
     def run(self, tool: c.c_void_p, items: Items) -> list[Item]:
         """What became of each item."""
@@ -163,11 +194,11 @@ class Items:
         self.kept.append(arrays)
         if self.handle is None:
             self.handle = self.pool.made(
-                "toolpool_items_from_tensors", name, tensors, len(arrays), None, None
+                "toolpool_items_from_tensors", name, tensors, len(arrays), RELEASE, None
             )
         else:
             self.pool.call(
-                "toolpool_items_add_tensors", self.handle, name, tensors, len(arrays), None, None
+                "toolpool_items_add_tensors", self.handle, name, tensors, len(arrays), RELEASE, None
             )
 
     def __del__(self):
@@ -205,6 +236,12 @@ def _load() -> c.CDLL:
         ),
         "toolpool_items_free": (None, [handle]),
         "toolpool_run": (c.c_int32, [handle, handle, handle, handle, handle]),
+        "toolpool_submit": (c.c_int32, [handle, handle, handle, handle, handle, handle]),
+        "toolpool_job_wait": (c.c_int32, [handle, c.c_int64, handle]),
+        "toolpool_job_report": (c.c_int32, [handle, handle, handle]),
+        "toolpool_job_free": (None, [handle]),
+        "toolpool_report_json": (text, [handle]),
+        "toolpool_report_free": (None, [handle]),
         "toolpool_results_len": (size, [handle]),
         "toolpool_results_outputs": (size, [handle]),
         "toolpool_results_output_name": (text, [handle, size]),

@@ -1,5 +1,6 @@
-// Models in files: TorchScript modules and AOTInductor packages, both as a function from named input tensors to named
-// output tensors; what an archive holds; input tensors over memory of the caller.
+// Models in files: TorchScript modules and AOTInductor packages, both as a function from named
+// input tensors to named output tensors; what an archive holds; input tensors over memory of the
+// caller.
 
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/_lazy_clone.h>
@@ -13,6 +14,8 @@
 #include <torch/csrc/jit/serialization/import.h>
 
 #include "guard.hpp"
+
+#include <dlfcn.h>
 
 #include <iostream>
 #include <memory>
@@ -63,7 +66,8 @@ std::string joined(const std::string &path, const std::string &key) {
 
 std::string named(const std::string &path) { return path.empty() ? "output" : path; }
 
-// Names the tensors in `value`: positions in tuples and lists, keys of dicts, fields of named tuples, joined by dots.
+// Names the tensors in `value`: positions in tuples and lists, keys of dicts, fields of named
+// tuples, joined by dots.
 void flatten(const c10::IValue &value, const std::string &path, Outputs &outputs) {
     const auto add = [&](at::Tensor tensor) {
         outputs.list.emplace_back(named(path), std::move(tensor));
@@ -90,13 +94,13 @@ void flatten(const c10::IValue &value, const std::string &path, Outputs &outputs
             flatten(entry.value(), joined(path, entry.key().toStringRef()), outputs);
         }
     } else if (value.isScalar()) {
-        add(at::scalar_tensor(value.toScalar(),
-                              value.isInt()    ? at::kLong
-                              : value.isBool() ? at::kBool
-                                               : at::kDouble));
+        add(at::scalar_tensor(value.toScalar(), value.isInt()    ? at::kLong
+                                                : value.isBool() ? at::kBool
+                                                                 : at::kDouble));
     } else {
-        TORCH_CHECK(value.isNone(), "the output '", named(path), "' is a ", value.tagKind(),
-                    ", and only tensors, numbers, and tuples, lists and dicts of them can be given back");
+        TORCH_CHECK(
+            value.isNone(), "the output '", named(path), "' is a ", value.tagKind(),
+            ", and only tensors, numbers, and tuples, lists and dicts of them can be given back");
     }
 }
 
@@ -130,11 +134,15 @@ struct Script final : toolpool_shim_model {
 
 // ---- AOTInductor ----
 
-// AOTInductor writes the reason of a failure to std::cerr, and throws that there was one. This stands before
-// std::cerr's buffer, and keeps what the thread writes that is inside Caught; all else goes through.
+// AOTInductor writes the reason of a failure to std::cerr, and throws that there was one. This
+// stands before std::cerr's buffer, and keeps what the thread writes that is inside Caught; all
+// else goes through.
 class CerrOfThisThread : public std::streambuf {
   public:
-    static void install() { static CerrOfThisThread *installed = new CerrOfThisThread; (void)installed; }
+    static void install() {
+        static CerrOfThisThread *installed = new CerrOfThisThread;
+        (void)installed;
+    }
 
     static std::string *&caught() {
         thread_local std::string *text = nullptr;
@@ -190,9 +198,25 @@ template <class Body> auto explained(Body body) {
     }
 }
 
+// The library in a package asks for libtorch.so by its name alone, and finds it if it is loaded. A
+// program needs not have it, since it is but a shell around the parts for CPU and CUDA; it lies
+// beside them.
+void load_libtorch() {
+    Dl_info part;
+    const auto *inside = reinterpret_cast<const void *>(
+        &torch::inductor::AOTIModelPackageLoader::load_metadata_from_package);
+    TORCH_CHECK(dladdr(inside, &part) != 0, "it is not known which file libtorch is in");
+    const std::string file = part.dli_fname;
+    const std::string shell = file.substr(0, file.rfind('/') + 1) + "libtorch.so";
+    TORCH_CHECK(dlopen(shell.c_str(), RTLD_NOW | RTLD_LOCAL) != nullptr,
+                "packages need the whole of libtorch, which cannot be loaded: ", dlerror(),
+                "; install torch with all that it depends on: pip install torch==2.11.0");
+}
+
 struct Package final : toolpool_shim_model {
     Package(const std::string &path, c10::Device device)
         : loader_(explained([&] {
+              load_libtorch();
               return std::make_unique<torch::inductor::AOTIModelPackageLoader>(
                   path, "model", /*run_single_threaded=*/false, /*num_runners=*/1, device.index());
           })) {
@@ -222,7 +246,8 @@ extern "C" {
 
 // ---- Archives ----
 
-// Calls `entry` with the name of every file in the zip at `path`, without the folder that they all lie in.
+// Calls `entry` with the name of every file in the zip at `path`, without the folder that they all
+// lie in.
 int toolpool_shim_archive(const char *path, void (*entry)(void *user, const char *name), void *user,
                           char *message) {
     return guarded(message, [&] {
@@ -246,8 +271,8 @@ int toolpool_shim_package_metadata(const char *path,
 
 // ---- Models ----
 
-// A TorchScript module on the CPU (`device` < 0) or a CUDA device; its floating-point weights as `type` if that is not
-// negative.
+// A TorchScript module on the CPU (`device` < 0) or a CUDA device; its floating-point weights as
+// `type` if that is not negative.
 int toolpool_shim_script_load(const char *path, int device, int type, toolpool_shim_model **out,
                               char *message) {
     return guarded(message, [&] {
@@ -276,16 +301,17 @@ int toolpool_shim_model_inputs(const toolpool_shim_model *model,
     });
 }
 
-// Calls `entry` with a package's call specification: two lines of JSON, of its inputs and of its outputs; empty for a
-// module.
+// Calls `entry` with a package's call specification: two lines of JSON, of its inputs and of its
+// outputs; empty for a module.
 int toolpool_shim_model_spec(const toolpool_shim_model *model,
                              void (*entry)(void *user, const char *spec), void *user,
                              char *message) {
     return guarded(message, [&] { entry(user, model->spec().c_str()); });
 }
 
-// Runs a model on `n` tensors, NULL for an input that is left out, and calls `entry` with each output, which then
-// belongs to the callee; its name is empty where the call specification names it.
+// Runs a model on `n` tensors, NULL for an input that is left out, and calls `entry` with each
+// output, which then belongs to the callee; its name is empty where the call specification names
+// it.
 int toolpool_shim_model_run(const toolpool_shim_model *model, const at::Tensor *const *inputs,
                             size_t n,
                             void (*entry)(void *user, const char *name, at::Tensor *output),
@@ -323,18 +349,17 @@ int toolpool_shim_borrow(const void *data, size_t bytes, const int64_t *sizes, s
 
 // A share of `tensor` that is copied when something writes to it, as long as `tensor` lives.
 int toolpool_shim_protect(const at::Tensor *tensor, at::Tensor **out, char *message) {
-    return guarded(message, [&] {
-        *out = new at::Tensor(at::_lazy_clone(*tensor));
-    });
+    return guarded(message, [&] { *out = new at::Tensor(at::_lazy_clone(*tensor)); });
 }
 
-// Memory of the host for an input of the model, pinned for copies to CUDA if wished; not initialised.
+// Memory of the host for an input of the model, pinned for copies to CUDA if wished; not
+// initialised.
 int toolpool_shim_staging(const int64_t *sizes, size_t n, int type, bool pinned, at::Tensor **out,
                           char *message) {
     return guarded(message, [&] {
-        *out = new at::Tensor(at::empty(c10::IntArrayRef(sizes, n),
-                                        at::TensorOptions(static_cast<at::ScalarType>(type))
-                                            .pinned_memory(pinned)));
+        *out = new at::Tensor(
+            at::empty(c10::IntArrayRef(sizes, n),
+                      at::TensorOptions(static_cast<at::ScalarType>(type)).pinned_memory(pinned)));
     });
 }
 

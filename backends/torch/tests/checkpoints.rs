@@ -127,10 +127,7 @@ fn a_million_layers_are_refused_by_the_first_that_is_missing() {
     let (directory, _) = tiny();
     let config = directory.path().join("config.json");
     let text = fs::read_to_string(&config).unwrap();
-    let (from, to) = (
-        "\"num_hidden_layers\": 3",
-        "\"num_hidden_layers\": 1048576",
-    );
+    let (from, to) = ("\"num_hidden_layers\": 3", "\"num_hidden_layers\": 1048576");
     assert!(text.contains(from));
     fs::write(&config, text.replace(from, to)).unwrap();
     let before = peak_kibibytes();

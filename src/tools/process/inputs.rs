@@ -196,6 +196,5 @@ unsafe fn read_tensors(
 /// The address of a byte of the region, or of its end.
 fn at(region: &Segment, offset: usize) -> Option<*const u8> {
     // SAFETY: within the region, or one past its end.
-    (offset <= region.size())
-        .then(|| unsafe { region.start().add(offset) }.as_ptr().cast_const())
+    (offset <= region.size()).then(|| unsafe { region.start().add(offset) }.as_ptr().cast_const())
 }

@@ -14,8 +14,8 @@ pub struct Inputs {
     pub tensors: Vec<Option<Tensor>>,
     /// What shares of the caller's memory are shares of: must live until the model has run.
     pub originals: Vec<Tensor>,
-    /// Elements that were put in for padding, and all of the padded inputs.
-    pub padded: usize,
+    /// Elements that were put in to pad, and all elements of the inputs that are padded.
+    pub padding: usize,
     pub elements: usize,
 }
 
@@ -37,7 +37,7 @@ impl Assembler<'_> {
         let mut inputs = Inputs {
             tensors: Vec::with_capacity(self.wiring.sources.len()),
             originals: Vec::new(),
-            padded: 0,
+            padding: 0,
             elements: 0,
         };
         for &source in &self.wiring.sources {
@@ -124,7 +124,7 @@ impl Assembler<'_> {
         sizes[dim + 1] = longest;
         let elements = sizes.iter().product::<i64>() as usize;
         inputs.elements += elements;
-        inputs.padded += elements - real;
+        inputs.padding += elements - real;
         if elements == real {
             return self.concatenated(views, &sizes, kind, inputs);
         }

@@ -91,7 +91,7 @@ fn rows_of(name: &str, sizes: &[i64], items: &[&Item], options: &Options) -> Res
     );
     let refused = |wanted: String| {
         Err(Error::Failed(format!(
-            "the output '{name}' of shape {sizes:?} does not split into the {count} items of its batch: {wanted}"
+            "the output '{name}' of shape {sizes:?} does not split into items: {wanted}"
         )))
     };
     match options.batch {
@@ -100,7 +100,9 @@ fn rows_of(name: &str, sizes: &[i64], items: &[&Item], options: &Options) -> Res
             let total: i64 = items.iter().map(|item| item.length).sum();
             match sizes.first() == Some(&total) {
                 true => Ok(Rows::Own),
-                false => refused(format!("{total} rows were put in")),
+                false => refused(format!(
+                    "ragged_outputs has it, so its size 0 would be {total}, as many rows as were put in"
+                )),
             }
         }
         Batching::Pad if ragged => {
@@ -114,8 +116,8 @@ fn rows_of(name: &str, sizes: &[i64], items: &[&Item], options: &Options) -> Res
             }
         }
         _ if sizes.first() == Some(&count) => Ok(Rows::Each),
-        _ => {
-            refused("its first size must be their number; batch=none runs items one by one".into())
-        }
+        _ => refused(format!(
+            "its size 0 must be {count}, their number in this batch; batch=none runs items one by one"
+        )),
     }
 }

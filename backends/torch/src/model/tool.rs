@@ -104,7 +104,7 @@ struct Group {
 /// A batch that has been begun.
 pub struct Pending {
     groups: Vec<Group>,
-    padded: usize,
+    padding: usize,
     elements: usize,
     ready: Option<Event>,
 }
@@ -205,7 +205,7 @@ impl tool::Tool for Tool {
             }
         }
         if pending.elements > 0 {
-            exchange.count("padded", pending.padded as f64);
+            exchange.count("padding", pending.padding as f64);
             exchange.count("elements", pending.elements as f64);
         }
         Ok(())
@@ -239,7 +239,7 @@ impl Tool {
     fn forward(&self, worker: &Worker, wiring: &Wiring, items: &[Item]) -> Result<Pending> {
         let mut pending = Pending {
             groups: Vec::new(),
-            padded: 0,
+            padding: 0,
             elements: 0,
             ready: None,
         };
@@ -257,7 +257,7 @@ impl Tool {
                 items.resize(items.len().max(self.options.batch_fill), last);
             }
             let inputs = assembler.inputs(&items)?;
-            pending.padded += inputs.padded;
+            pending.padding += inputs.padding;
             pending.elements += inputs.elements;
             let outputs = self.call(worker, inputs.tensors, &items)?;
             pending.groups.push(Group {
@@ -385,9 +385,11 @@ impl Tool {
 /// Adds the way out where torch.export has ruled out batches of a single item, as it does unless told otherwise.
 fn advise(error: Error) -> Error {
     match error {
-        Error::Failed(reason) if reason.contains("dim value is too small at 0") => Error::Failed(
-            format!("{reason}; set the option batch_fill to the fewest items that the package takes"),
-        ),
+        Error::Failed(reason) if reason.contains("dim value is too small at 0") => {
+            Error::Failed(format!(
+                "{reason}; set the option batch_fill to the fewest items that the package takes"
+            ))
+        }
         other => other,
     }
 }
