@@ -20,6 +20,9 @@ class Tensor(c.Structure):
         ("dtype", c.c_int32),
         ("ndim", c.c_int32),
         ("shape", c.c_int64 * 8),
+        ("strides", c.POINTER(c.c_int64)),
+        ("device", c.c_int32),
+        ("reserved", c.c_int32),
     ]
 
 

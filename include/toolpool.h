@@ -50,13 +50,13 @@
 #include <stdint.h>
 /** Initialises a toolpool_callbacks_t. */
 #define TOOLPOOL_CALLBACKS_INIT \
-  {sizeof(toolpool_callbacks_t), NULL, NULL, NULL, NULL, NULL, NULL, 0, 0, NULL, NULL, NULL, NULL, 0}
+  {sizeof(toolpool_callbacks_t), NULL, NULL, NULL, NULL, NULL, NULL, 0, 0, NULL, NULL, NULL, NULL, 0, NULL, 0}
 
 /** Initialises a toolpool_device_t. */
 #define TOOLPOOL_DEVICE_INIT {sizeof(toolpool_device_t), 0, 0, -1, 1, 0, 0, 0, 0, {0}, {0}, {0}}
 
 /** Initialises a toolpool_tensor_t. */
-#define TOOLPOOL_TENSOR_INIT {sizeof(toolpool_tensor_t), NULL, 0, 0, 0, {0}}
+#define TOOLPOOL_TENSOR_INIT {sizeof(toolpool_tensor_t), NULL, 0, 0, 0, {0}, NULL, 0, 0}
 
 /** Initialises a toolpool_column_t. */
 #define TOOLPOOL_COLUMN_INIT {sizeof(toolpool_column_t), 0, 0, NULL, 0, NULL, 0}
@@ -139,7 +139,7 @@ typedef struct toolpool_devices_t toolpool_devices_t;
 typedef struct toolpool_error_t toolpool_error_t;
 
 /**
- * The items of a batch: byte strings (sequences, files), of one or more named fields each. Any thread may read them at
+ * The items of a batch: byte strings (sequences, files) or tensors, of one or more named fields each. Any thread may read them at
  * once; jobs keep what was set when they were submitted.
  */
 typedef struct toolpool_items_t toolpool_items_t;
@@ -248,6 +248,57 @@ typedef struct toolpool_device_t {
 } toolpool_device_t;
 
 /**
+ * Element types of tensors. Values are those of the wire and never change.
+ */
+typedef int32_t toolpool_dtype_t;
+
+/**
+ * A read-only view of a tensor. A plain value.
+ *
+ * As an output of an item it lies inside the results it came from: dense, row-major, valid until they are freed;
+ * duplicate items share one row. As an input (toolpool_items_from_tensors()) it lies in memory of the caller.
+ */
+typedef struct toolpool_tensor_t {
+  /**
+   * sizeof(toolpool_tensor_t), set by TOOLPOOL_TENSOR_INIT.
+   */
+  size_t size;
+  /**
+   * Address of the element at index 0 of every dimension; of an output, aligned to its type and owned by the results.
+   */
+  const void *data;
+  /**
+   * Length in bytes: of an output its elements, of an input what may be read from `data` on.
+   */
+  size_t bytes;
+  /**
+   * Type of the elements.
+   */
+  toolpool_dtype_t dtype;
+  /**
+   * Number of dimensions; 0 for a scalar.
+   */
+  int32_t ndim;
+  /**
+   * The sizes, outermost first; `ndim` of them.
+   */
+  int64_t shape[TOOLPOOL_MAX_NDIM];
+  /**
+   * NULL: dense and row-major, as outputs are. Else `ndim` steps from one element of a dimension to the next, in
+   * elements.
+   */
+  const int64_t *strides;
+  /**
+   * Where it is: ::TOOLPOOL_DEVICE_CPU.
+   */
+  int32_t device;
+  /**
+   * 0.
+   */
+  int32_t reserved;
+} toolpool_tensor_t;
+
+/**
  * A tool made of C functions.
  *
  * Start from TOOLPOOL_CALLBACKS_INIT, which fills in the size; only `run` (or `start` with `collect`) is
@@ -336,6 +387,17 @@ typedef struct toolpool_callbacks_t {
    * allows. 0: not at all.
    */
   uint64_t batch_budget_most;
+  /**
+   * Cost and extent of an item from all its fields, in place of `cost` and `extent`: `fields` are `n_fields` tensors
+   * in the order in which they were added (a byte string is one of ::TOOLPOOL_BYTES), valid during the call. Called on
+   * the submitting thread or a worker's. NULL: `cost` and `extent` are asked.
+   */
+  void (*measure)(void *user, const struct toolpool_tensor_t *fields, size_t n_fields, double *cost, uint64_t *extent);
+  /**
+   * 1 if the tool's source is a program that `load` runs (a TorchScript module, a shared library), so that a pool
+   * which trusts data alone refuses it; else 0.
+   */
+  uint64_t runs_code;
 } toolpool_callbacks_t;
 
 /**
@@ -343,6 +405,11 @@ typedef struct toolpool_callbacks_t {
  * job has ended. Must not throw, and of toolpool's functions may call those that free handles only.
  */
 typedef void (*toolpool_release_t)(void *user);
+
+/**
+ * Estimates what an item costs, in any unit; called by toolpool_items_set_cost() for one item after the other.
+ */
+typedef double (*toolpool_cost_t)(void *user, size_t index);
 
 /**
  * How far a job is. A plain value.
@@ -393,42 +460,6 @@ typedef struct toolpool_progress_t {
    */
   double remaining_s;
 } toolpool_progress_t;
-
-/**
- * Element types of tensors. Values are those of the wire and never change.
- */
-typedef int32_t toolpool_dtype_t;
-
-/**
- * A read-only view of one output of one item, inside the results it came from: dense, row-major, valid until
- * they are freed. Duplicate items share one row. A plain value.
- */
-typedef struct toolpool_tensor_t {
-  /**
-   * sizeof(toolpool_tensor_t), set by TOOLPOOL_TENSOR_INIT.
-   */
-  size_t size;
-  /**
-   * Address of the first element, aligned to its type. Owned by the results.
-   */
-  const void *data;
-  /**
-   * Length in bytes.
-   */
-  size_t bytes;
-  /**
-   * Type of the elements.
-   */
-  toolpool_dtype_t dtype;
-  /**
-   * Number of dimensions; 0 for a scalar.
-   */
-  int32_t ndim;
-  /**
-   * The sizes, outermost first; `ndim` of them.
-   */
-  int64_t shape[TOOLPOOL_MAX_NDIM];
-} toolpool_tensor_t;
 
 /**
  * A piece of memory that holds rows of one output, one after the other.
@@ -727,6 +758,21 @@ typedef struct toolpool_host_t {
    * toolpool_outputs_count()
    */
   toolpool_status_t (*outputs_count)(struct toolpool_outputs_t *outputs, const char *name, double amount);
+  /**
+   * toolpool_batch_fields()
+   */
+  size_t (*batch_fields)(const struct toolpool_batch_t *batch);
+  /**
+   * toolpool_batch_field_name()
+   */
+  const char *(*batch_field_name)(const struct toolpool_batch_t *batch, size_t field);
+  /**
+   * toolpool_batch_tensor()
+   */
+  toolpool_status_t (*batch_tensor)(const struct toolpool_batch_t *batch,
+                                    size_t index,
+                                    size_t field,
+                                    struct toolpool_tensor_t *tensor);
 } toolpool_host_t;
 
 /**
@@ -1081,12 +1127,16 @@ void toolpool_close(struct toolpool_t *pool);
  *
  * | kind | source | what it does |
  * | --- | --- | --- |
+ * | `aoti` | a `.pt2` package of AOTInductor | a compiled PyTorch model, for the device that it was compiled for |
+ * | `auto` | any source of the other torch kinds | looks what it is, and opens `aoti`, `esm2` or `torchscript` |
  * | `echo` | NULL | copies the first field of an item to the output `output` (bytes) |
  * | `esm2` | a transformers directory, or a hub id in the local Hugging Face cache | ESM-2 protein embeddings |
  * | `library` | `FILE:SYMBOL` or `FILE:SYMBOL:SOURCE` | the tool that ::toolpool_entry_t SYMBOL of a shared library makes |
  *
- * The first torch tool of a process loads libtorch and the torch backend. A library is a program: open only what you
- * trust.
+ * | `torchscript` | a `.pt` file of `torch.jit.save` | a PyTorch model, on any device |
+ *
+ * The first torch tool of a process loads libtorch and the torch backend. Libraries, `.pt` and `.pt2` files are programs:
+ * open only what you trust. Safetensors, which `esm2` reads, are data.
  *
  * @param kind    NUL-terminated
  * @param source  NUL-terminated, or NULL for ""
@@ -1193,6 +1243,58 @@ toolpool_status_t toolpool_items_add_field(struct toolpool_items_t *items,
                                            toolpool_release_t release,
                                            void *user,
                                            struct toolpool_error_t **err);
+
+/**
+ * Makes items of tensors of the caller, one an item, of any types and shapes. Dense, row-major ones are read where they
+ * lie; others are copied now. More inputs of the same items: toolpool_items_add_tensors().
+ *
+ * The memory must not change until `release(user)` is called. Without `release`, it is lent: only toolpool_run() takes such
+ * items, and it must stay until that returns. On failure `release` is not called.
+ *
+ * A tensor whose shape and strides reach beyond its `bytes`, or that is not in the host's memory, is
+ * ::TOOLPOOL_ERR_ARGUMENT, an error about its item. Items count as equal if bytes, types and shapes all are.
+ *
+ * @param name     of the field, NUL-terminated, copied: the input of the model that it is for. NULL: its position among the
+ *                 fields, `0`
+ * @param tensors  `n` tensors, which need not stay; each starts from TOOLPOOL_TENSOR_INIT
+ * @param release  called once when nothing reads the memory any more, or NULL
+ * @param user     handed to `release`
+ * @param out      receives the items; free them with toolpool_items_free()
+ */
+toolpool_status_t toolpool_items_from_tensors(const char *name,
+                                              const struct toolpool_tensor_t *tensors,
+                                              size_t n,
+                                              toolpool_release_t release,
+                                              void *user,
+                                              struct toolpool_items_t **out,
+                                              struct toolpool_error_t **err);
+
+/**
+ * Adds a field of tensors to items, one more for each, as in toolpool_items_from_tensors(). Costs and extents are judged by
+ * the first field, unless the tool looks at all.
+ *
+ * @param name  no other field of the items has it; NULL: its position among the fields, `1`, `2` …
+ * @param n     how many tensors there are: toolpool_items_len()
+ */
+toolpool_status_t toolpool_items_add_tensors(struct toolpool_items_t *items,
+                                             const char *name,
+                                             const struct toolpool_tensor_t *tensors,
+                                             size_t n,
+                                             toolpool_release_t release,
+                                             void *user,
+                                             struct toolpool_error_t **err);
+
+/**
+ * toolpool_items_set_costs() with a function in place of an array: it is called for each item, and no more once this
+ * returns. It must not use these items.
+ *
+ * @param cost  returns the cost of item `index`
+ * @param user  handed to `cost`
+ */
+toolpool_status_t toolpool_items_set_cost(struct toolpool_items_t *items,
+                                          toolpool_cost_t cost,
+                                          void *user,
+                                          struct toolpool_error_t **err);
 
 /**
  * Sets what the items cost, in place of the tool's estimate: the largest run first. Any unit; zero and infinite costs are
@@ -1539,6 +1641,32 @@ toolpool_status_t toolpool_batch_field(const struct toolpool_batch_t *batch,
                                        const char *name,
                                        const void **data,
                                        size_t *len);
+
+/**
+ * For tools: how many fields every item of a batch has, at least 1; 0 for NULL.
+ */
+size_t toolpool_batch_fields(const struct toolpool_batch_t *batch);
+
+/**
+ * For tools: the name of a field of a batch's items, valid as long as the batch; NULL if there is no such field.
+ *
+ * @param field  from 0, in the order in which they were added to the items
+ */
+const char *toolpool_batch_field_name(const struct toolpool_batch_t *batch, size_t field);
+
+/**
+ * For tools: a field of item `index` of a batch as a tensor: dense, row-major, aligned to its elements, not to be written
+ * to. A byte string is one of ::TOOLPOOL_BYTES and one dimension.
+ *
+ * @param field   from 0, in the order in which they were added to the items
+ * @param tensor  receives the view, valid as long as the batch; starts from TOOLPOOL_TENSOR_INIT
+ * @return        ::TOOLPOOL_OK, ::TOOLPOOL_ERR_NOT_FOUND if there is no such item or field, ::TOOLPOOL_ERR_ARGUMENT for
+ *                NULL or a wrong size
+ */
+toolpool_status_t toolpool_batch_tensor(const struct toolpool_batch_t *batch,
+                                        size_t index,
+                                        size_t field,
+                                        struct toolpool_tensor_t *tensor);
 
 /**
  * For tools: the user pointer of the tool that a batch was submitted with. It differs from the one that `load` was given

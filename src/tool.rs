@@ -5,7 +5,7 @@ use std::sync::{Arc, Weak};
 
 use crate::device::Slot;
 use crate::error::{Error, Result, Status};
-use crate::mem::{Items, Outputs};
+use crate::mem::{Field, Input, Items, Outputs};
 use crate::plan::batch::Cut;
 
 /// A tool with its options, as one job sees it. Shared by the submitting thread and all workers.
@@ -21,6 +21,12 @@ pub trait Tool: Any + Send + Sync {
 
     /// How much of the budget of a batch an item takes.
     fn extent(&self, item: &[u8]) -> u64;
+
+    /// Cost and extent of the item at `position`, for tools that look at more than the bytes of its first field.
+    fn measure(&self, items: &Items, position: usize) -> (f64, u64) {
+        let first = items.first(position);
+        (self.cost(first), self.extent(first))
+    }
 
     /// How large a batch may be.
     fn limits(&self) -> Cut;
@@ -179,15 +185,22 @@ impl Batch {
         Some(self.items.field(name)?.get(position))
     }
 
-    /// All fields, the first first: name, and content of each item.
-    pub fn each_field(
-        &self,
-    ) -> impl Iterator<Item = (&str, impl ExactSizeIterator<Item = &[u8]> + Clone)> {
-        self.items.each_field().map(|field| {
-            let positions = self.positions.iter();
-            let items = positions.map(move |&position| field.get(position as usize));
-            (field.name(), items)
-        })
+    /// The fields of its items, in the order in which they were added; they hold other items too.
+    pub fn fields(&self) -> impl ExactSizeIterator<Item = &Field> {
+        self.items.fields()
+    }
+
+    /// Where in the fields its items are.
+    #[must_use]
+    pub fn positions(&self) -> &[u32] {
+        &self.positions
+    }
+
+    /// Field `field` of item `index`, as a tensor.
+    #[must_use]
+    pub fn input(&self, index: usize, field: usize) -> Option<Input<'_>> {
+        let position = *self.positions.get(index)? as usize;
+        Some(self.fields().nth(field)?.input(position))
     }
 }
 

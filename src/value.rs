@@ -8,7 +8,7 @@ use crate::error::{Error, Result, Status};
 pub const MAX_NDIM: usize = abi::TOOLPOOL_MAX_NDIM;
 
 /// The element type of a tensor.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(i32)]
 pub enum Dtype {
     Bytes = abi::TOOLPOOL_BYTES,
@@ -69,7 +69,7 @@ impl Dtype {
 }
 
 /// The sizes of a dense row-major tensor, outermost first. No dimensions: a scalar.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Shape {
     ndim: u8,
     dims: [i64; MAX_NDIM],
@@ -99,6 +99,17 @@ impl Shape {
         };
         shape.dims[..dims.len()].copy_from_slice(dims);
         Ok(shape)
+    }
+
+    /// One dimension of `len`.
+    #[must_use]
+    pub fn vector(len: usize) -> Self {
+        let mut shape = Self {
+            ndim: 1,
+            dims: [0; MAX_NDIM],
+        };
+        shape.dims[0] = len as i64;
+        shape
     }
 
     /// The dimensions.

@@ -220,6 +220,21 @@ pub struct toolpool_callbacks_t {
     /// How far toolpool may raise `batch_budget` by itself, as long as larger batches are done faster and memory
     /// allows. 0: not at all.
     pub batch_budget_most: u64,
+    /// Cost and extent of an item from all its fields, in place of `cost` and `extent`: `fields` are `n_fields` tensors
+    /// in the order in which they were added (a byte string is one of ::TOOLPOOL_BYTES), valid during the call. Called on
+    /// the submitting thread or a worker's. NULL: `cost` and `extent` are asked.
+    pub measure: Option<
+        unsafe extern "C" fn(
+            user: *mut c_void,
+            fields: *const toolpool_tensor_t,
+            n_fields: usize,
+            cost: *mut f64,
+            extent: *mut u64,
+        ),
+    >,
+    /// 1 if the tool's source is a program that `load` runs (a TorchScript module, a shared library), so that a pool
+    /// which trusts data alone refuses it; else 0.
+    pub runs_code: u64,
 }
 
 /// One option as a tool's entry receives it: NUL-terminated UTF-8, valid during the call.
@@ -296,6 +311,18 @@ pub struct toolpool_host_t {
         name: *const c_char,
         amount: f64,
     ) -> toolpool_status_t,
+    /// toolpool_batch_fields()
+    pub batch_fields: unsafe extern "C" fn(batch: *const toolpool_batch_t) -> usize,
+    /// toolpool_batch_field_name()
+    pub batch_field_name:
+        unsafe extern "C" fn(batch: *const toolpool_batch_t, field: usize) -> *const c_char,
+    /// toolpool_batch_tensor()
+    pub batch_tensor: unsafe extern "C" fn(
+        batch: *const toolpool_batch_t,
+        index: usize,
+        field: usize,
+        tensor: *mut toolpool_tensor_t,
+    ) -> toolpool_status_t,
 }
 
 /// The function that a shared library exports for each of its tools; `toolpool_tool_open("library",
@@ -319,16 +346,18 @@ pub type toolpool_entry_t = Option<
     ) -> toolpool_status_t,
 >;
 
-/// A read-only view of one output of one item, inside the results it came from: dense, row-major, valid until
-/// they are freed. Duplicate items share one row. A plain value.
+/// A read-only view of a tensor. A plain value.
+///
+/// As an output of an item it lies inside the results it came from: dense, row-major, valid until they are freed;
+/// duplicate items share one row. As an input (toolpool_items_from_tensors()) it lies in memory of the caller.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct toolpool_tensor_t {
     /// sizeof(toolpool_tensor_t), set by TOOLPOOL_TENSOR_INIT.
     pub size: usize,
-    /// Address of the first element, aligned to its type. Owned by the results.
+    /// Address of the element at index 0 of every dimension; of an output, aligned to its type and owned by the results.
     pub data: *const c_void,
-    /// Length in bytes.
+    /// Length in bytes: of an output its elements, of an input what may be read from `data` on.
     pub bytes: usize,
     /// Type of the elements.
     pub dtype: toolpool_dtype_t,
@@ -336,6 +365,13 @@ pub struct toolpool_tensor_t {
     pub ndim: i32,
     /// The sizes, outermost first; `ndim` of them.
     pub shape: [i64; TOOLPOOL_MAX_NDIM],
+    /// NULL: dense and row-major, as outputs are. Else `ndim` steps from one element of a dimension to the next, in
+    /// elements.
+    pub strides: *const i64,
+    /// Where it is: ::TOOLPOOL_DEVICE_CPU.
+    pub device: i32,
+    /// 0.
+    pub reserved: i32,
 }
 
 /// A piece of memory that holds rows of one output, one after the other.

@@ -31,5 +31,6 @@ fn compile_shim(libtorch: &Path) {
             include.join("torch/csrc/api/include").display()
         ))
         .file("shim/cuda.cpp")
+        .file("shim/model.cpp")
         .compile("toolpool_torch_shim");
 }

@@ -1,13 +1,13 @@
 use std::ffi::{c_char, c_void};
-use std::ptr::null_mut;
+use std::ptr::{null, null_mut};
 
 use toolpool_abi::{
     TOOLPOOL_ABI, TOOLPOOL_OK, toolpool_batch_t, toolpool_dtype_t, toolpool_error_t,
-    toolpool_host_t, toolpool_outputs_t, toolpool_status_t,
+    toolpool_host_t, toolpool_outputs_t, toolpool_status_t, toolpool_tensor_t,
 };
 
 use super::error::toolpool_error_set;
-use super::{array, check_out, export, null, quietly, text};
+use super::{array, check_out, check_size, export, null as null_error, quietly, text};
 use crate::error::{Error, Result, Status};
 use crate::mem::Outputs;
 use crate::tool::Batch;
@@ -27,20 +27,23 @@ pub static HOST: toolpool_host_t = toolpool_host_t {
     outputs_warn: toolpool_outputs_warn,
     error_set: toolpool_error_set,
     outputs_count: toolpool_outputs_count,
+    batch_fields: toolpool_batch_fields,
+    batch_field_name: toolpool_batch_field_name,
+    batch_tensor: toolpool_batch_tensor,
 };
 
 /// # Safety
 /// `batch` is NULL or one that a tool was called with and has not returned.
 unsafe fn batch<'a>(batch: *const toolpool_batch_t) -> Result<&'a Batch> {
     // SAFETY: as required of the caller.
-    unsafe { batch.cast::<Batch>().as_ref() }.ok_or_else(|| null("the batch"))
+    unsafe { batch.cast::<Batch>().as_ref() }.ok_or_else(|| null_error("the batch"))
 }
 
 /// # Safety
 /// `outputs` is NULL or those that a tool was called with, on a thread that alone uses them now.
 unsafe fn outputs<'a>(outputs: *mut toolpool_outputs_t) -> Result<&'a mut Outputs> {
     // SAFETY: as required of the caller.
-    unsafe { outputs.cast::<Outputs>().as_mut() }.ok_or_else(|| null("the outputs"))
+    unsafe { outputs.cast::<Outputs>().as_mut() }.ok_or_else(|| null_error("the outputs"))
 }
 
 /// For tools: how many items a batch has; 0 for NULL.
@@ -108,6 +111,58 @@ unsafe fn give_bytes(
         len.write(bytes.len());
     }
     Ok(TOOLPOOL_OK)
+}
+
+/// For tools: how many fields every item of a batch has, at least 1; 0 for NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn toolpool_batch_fields(batch: *const toolpool_batch_t) -> usize {
+    // SAFETY: as the header says.
+    quietly(0, || {
+        unsafe { self::batch(batch) }.map_or(0, |batch| batch.fields().len())
+    })
+}
+
+/// For tools: the name of a field of a batch's items, valid as long as the batch; NULL if there is no such field.
+///
+/// @param field  from 0, in the order in which they were added to the items
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn toolpool_batch_field_name(
+    batch: *const toolpool_batch_t,
+    field: usize,
+) -> *const c_char {
+    quietly(null(), || {
+        // SAFETY: as the header says.
+        let batch = unsafe { self::batch(batch) }.ok();
+        let field = batch.and_then(|batch| batch.fields().nth(field));
+        field.map_or(null(), |field| field.name().as_ptr())
+    })
+}
+
+/// For tools: a field of item `index` of a batch as a tensor: dense, row-major, aligned to its elements, not to be written
+/// to. A byte string is one of ::TOOLPOOL_BYTES and one dimension.
+///
+/// @param field   from 0, in the order in which they were added to the items
+/// @param tensor  receives the view, valid as long as the batch; starts from TOOLPOOL_TENSOR_INIT
+/// @return        ::TOOLPOOL_OK, ::TOOLPOOL_ERR_NOT_FOUND if there is no such item or field, ::TOOLPOOL_ERR_ARGUMENT for
+///                NULL or a wrong size
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn toolpool_batch_tensor(
+    batch: *const toolpool_batch_t,
+    index: usize,
+    field: usize,
+    tensor: *mut toolpool_tensor_t,
+) -> toolpool_status_t {
+    // SAFETY: as the header says.
+    unsafe {
+        export(null_mut(), || {
+            check_size(tensor, "the tensor", "TOOLPOOL_TENSOR_INIT")?;
+            let input = self::batch(batch)?
+                .input(index, field)
+                .ok_or_else(|| Error::new(Status::NotFound, "there is no such item or field"))?;
+            tensor.write(input.into());
+            Ok(TOOLPOOL_OK)
+        })
+    }
 }
 
 /// For tools: the user pointer of the tool that a batch was submitted with. It differs from the one that `load` was given
@@ -195,7 +250,7 @@ pub unsafe extern "C" fn toolpool_outputs_warn(
     // SAFETY: as the header says.
     unsafe {
         export(null_mut(), || {
-            let message = super::message(message).ok_or_else(|| null("the message"))?;
+            let message = super::message(message).ok_or_else(|| null_error("the message"))?;
             self::outputs(outputs)?.warn(index, &message)?;
             Ok(TOOLPOOL_OK)
         })

@@ -2,13 +2,15 @@ use std::ffi::{c_char, c_void};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use toolpool_abi::{TOOLPOOL_OK, toolpool_error_t, toolpool_status_t};
+use toolpool_abi::{TOOLPOOL_OK, toolpool_error_t, toolpool_status_t, toolpool_tensor_t};
 
-use super::{Handle, array, check_out, export, give, null, quietly, text};
+use super::tensor::given;
+use super::{Handle, array, check_out, export, give, null, quietly, text, text_or_null};
+use crate::callback::Inside;
 use crate::error::{Error, Result, Status};
 use crate::mem::{Field, Items, Offsets, Release};
 
-/// The items of a batch: byte strings (sequences, files), of one or more named fields each. Any thread may read them at
+/// The items of a batch: byte strings (sequences, files) or tensors, of one or more named fields each. Any thread may read them at
 /// once; jobs keep what was set when they were submitted.
 pub struct toolpool_items_t {
     _opaque: [u8; 0],
@@ -225,6 +227,118 @@ unsafe fn borrow(
             n,
             release.map(|release| Release::new(release, user)),
         )
+    }
+}
+
+/// Makes items of tensors of the caller, one an item, of any types and shapes. Dense, row-major ones are read where they
+/// lie; others are copied now. More inputs of the same items: toolpool_items_add_tensors().
+///
+/// The memory must not change until `release(user)` is called. Without `release`, it is lent: only toolpool_run() takes such
+/// items, and it must stay until that returns. On failure `release` is not called.
+///
+/// A tensor whose shape and strides reach beyond its `bytes`, or that is not in the host's memory, is
+/// ::TOOLPOOL_ERR_ARGUMENT, an error about its item. Items count as equal if bytes, types and shapes all are.
+///
+/// @param name     of the field, NUL-terminated, copied: the input of the model that it is for. NULL: its position among the
+///                 fields, `0`
+/// @param tensors  `n` tensors, which need not stay; each starts from TOOLPOOL_TENSOR_INIT
+/// @param release  called once when nothing reads the memory any more, or NULL
+/// @param user     handed to `release`
+/// @param out      receives the items; free them with toolpool_items_free()
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn toolpool_items_from_tensors(
+    name: *const c_char,
+    tensors: *const toolpool_tensor_t,
+    n: usize,
+    release: toolpool_release_t,
+    user: *mut c_void,
+    out: *mut *mut toolpool_items_t,
+    err: *mut *mut toolpool_error_t,
+) -> toolpool_status_t {
+    // SAFETY: the pointers are as the header says.
+    unsafe {
+        export(err, || {
+            check_out(out)?;
+            let name = text_or_null(name, "the field's name")?.unwrap_or("0");
+            let field = tensor_field(name, tensors, n, release, user)?;
+            give(out, || new_items(field))
+        })
+    }
+}
+
+/// Adds a field of tensors to items, one more for each, as in toolpool_items_from_tensors(). Costs and extents are judged by
+/// the first field, unless the tool looks at all.
+///
+/// @param name  no other field of the items has it; NULL: its position among the fields, `1`, `2` …
+/// @param n     how many tensors there are: toolpool_items_len()
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn toolpool_items_add_tensors(
+    items: *mut toolpool_items_t,
+    name: *const c_char,
+    tensors: *const toolpool_tensor_t,
+    n: usize,
+    release: toolpool_release_t,
+    user: *mut c_void,
+    err: *mut *mut toolpool_error_t,
+) -> toolpool_status_t {
+    // SAFETY: the pointers are as the header says.
+    unsafe {
+        export(err, || {
+            let name = text_or_null(name, "the field's name")?;
+            change(items, |items| {
+                let position = items.fields().len().to_string();
+                let name = name.unwrap_or(&position);
+                items.check_new(name, n)?;
+                items.add(tensor_field(name, tensors, n, release, user)?)
+            })
+        })
+    }
+}
+
+/// # Safety
+/// As the header says of toolpool_items_from_tensors().
+unsafe fn tensor_field(
+    name: &str,
+    tensors: *const toolpool_tensor_t,
+    n: usize,
+    release: toolpool_release_t,
+    user: *mut c_void,
+) -> Result<Field> {
+    // SAFETY: the caller's words on the tensors, their memory and `release`.
+    unsafe {
+        let tensors = array(tensors, n, "the array of tensors")?;
+        let given = tensors.iter().map(|tensor| given(tensor));
+        let release = release.map(|release| Release::new(release, user));
+        Field::tensors(name, given, release)
+    }
+}
+
+/// Estimates what an item costs, in any unit; called by toolpool_items_set_cost() for one item after the other.
+pub type toolpool_cost_t = Option<unsafe extern "C" fn(user: *mut c_void, index: usize) -> f64>;
+
+/// toolpool_items_set_costs() with a function in place of an array: it is called for each item, and no more once this
+/// returns. It must not use these items.
+///
+/// @param cost  returns the cost of item `index`
+/// @param user  handed to `cost`
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn toolpool_items_set_cost(
+    items: *mut toolpool_items_t,
+    cost: toolpool_cost_t,
+    user: *mut c_void,
+    err: *mut *mut toolpool_error_t,
+) -> toolpool_status_t {
+    // SAFETY: the pointers are as the header says.
+    unsafe {
+        export(err, || {
+            let cost = cost.ok_or_else(|| null("the cost function"))?;
+            let n = current(items)?.len();
+            let costs: Vec<f64> = {
+                let _inside = Inside::enter();
+                (0..n).map(|index| cost(user, index)).collect()
+            };
+            change(items, |items| items.set_costs(&costs))
+        })
     }
 }
 

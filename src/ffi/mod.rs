@@ -12,6 +12,7 @@ pub mod pool;
 pub mod report;
 pub mod results;
 pub mod shell;
+mod tensor;
 pub mod tool;
 pub mod version;
 

@@ -1,15 +1,14 @@
 use std::ffi::{c_char, c_void};
 
 use toolpool_abi::{
-    TOOLPOOL_ERR_INTERNAL, TOOLPOOL_ERR_NOT_FOUND, TOOLPOOL_MAX_NDIM, TOOLPOOL_OK,
-    toolpool_column_t, toolpool_error_t, toolpool_status_t, toolpool_tensor_t,
+    TOOLPOOL_ERR_INTERNAL, TOOLPOOL_ERR_NOT_FOUND, TOOLPOOL_OK, toolpool_column_t,
+    toolpool_error_t, toolpool_status_t, toolpool_tensor_t,
 };
 
+use super::tensor::dense;
 use super::{Handle, check_size, export, null, quietly, text};
-use crate::error::Result;
 use crate::mem::Results;
 use crate::text::Text;
-use crate::value::{Dtype, Shape};
 
 /// What became of the items of a job. Immutable; any thread may read it. It outlives job and pool, and owns everything that
 /// its views show.
@@ -24,19 +23,6 @@ impl Handle for toolpool_results_t {
 
 fn c_text(text: Option<&Text>) -> *const c_char {
     text.map_or(c"".as_ptr(), Text::as_ptr)
-}
-
-fn tensor(data: *const u8, dtype: Dtype, shape: &Shape) -> Result<toolpool_tensor_t> {
-    let mut sizes = [0; TOOLPOOL_MAX_NDIM];
-    sizes[..shape.dims().len()].copy_from_slice(shape.dims());
-    Ok(toolpool_tensor_t {
-        size: size_of::<toolpool_tensor_t>(),
-        data: data.cast(),
-        bytes: shape.bytes(dtype)?,
-        dtype: dtype.code(),
-        ndim: shape.dims().len() as i32,
-        shape: sizes,
-    })
 }
 
 /// How many items these results are of; 0 for NULL.
@@ -167,7 +153,7 @@ pub unsafe extern "C" fn toolpool_results_tensor(
             let name = text(name, "the output's name")?;
             check_size(tensor, "the tensor", "TOOLPOOL_TENSOR_INIT")?;
             let view = results.view(index, name)?;
-            tensor.write(self::tensor(view.data, view.dtype, view.shape)?);
+            tensor.write(dense(view.data, view.dtype, view.shape)?);
             Ok(TOOLPOOL_OK)
         })
     }
@@ -242,7 +228,7 @@ pub unsafe extern "C" fn toolpool_results_stack(
                 results.stack(name, buffer.cast(), bytes)?;
             }
             if !tensor.is_null() {
-                tensor.write(self::tensor(buffer.cast_const().cast(), dtype, &shape)?);
+                tensor.write(dense(buffer.cast_const().cast(), dtype, &shape)?);
             }
             Ok(TOOLPOOL_OK)
         })

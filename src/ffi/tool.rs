@@ -36,12 +36,15 @@ pub(super) unsafe fn current(tool: *const toolpool_tool_t) -> Result<Arc<dyn Too
 ///
 /// | kind | source | what it does |
 /// | --- | --- | --- |
+/// | `aoti` | a `.pt2` package of AOTInductor | a compiled PyTorch model, for the device that it was compiled for |
+/// | `auto` | any source of the other torch kinds | looks what it is, and opens `aoti`, `esm2` or `torchscript` |
 /// | `echo` | NULL | copies the first field of an item to the output `output` (bytes) |
 /// | `esm2` | a transformers directory, or a hub id in the local Hugging Face cache | ESM-2 protein embeddings |
 /// | `library` | `FILE:SYMBOL` or `FILE:SYMBOL:SOURCE` | the tool that ::toolpool_entry_t SYMBOL of a shared library makes |
+/// | `torchscript` | a `.pt` file of `torch.jit.save` | a PyTorch model, on any device |
 ///
-/// The first torch tool of a process loads libtorch and the torch backend. A library is a program: open only what you
-/// trust.
+/// The first torch tool of a process loads libtorch and the torch backend. Libraries, `.pt` and `.pt2` files are programs:
+/// open only what you trust. Safetensors, which `esm2` reads, are data.
 ///
 /// @param kind    NUL-terminated
 /// @param source  NUL-terminated, or NULL for ""

@@ -1,11 +1,14 @@
-//! The caller's items: one or more named byte fields each, copied or borrowed until released.
+//! The caller's items: one or more named fields each, byte strings or tensors, copied or borrowed until released.
 
 use std::ffi::c_void;
 use std::sync::Arc;
 
+use super::tensors::{Given, Tensors};
 use crate::callback::Inside;
 use crate::error::{Error, Result, Status};
 use crate::plan::dedup::Fields;
+use crate::text::Text;
+use crate::value::{Dtype, Shape};
 
 /// Called once when borrowed memory is no longer read, on whichever thread lets go last.
 pub struct Release {
@@ -63,12 +66,31 @@ impl Offsets {
 
 /// One named field of every item. Its memory does not change while the field lives.
 pub struct Field {
-    name: String,
+    name: Text,
     len: usize,
-    data: *const u8,
-    offsets: Offsets,
-    /// Keeps `data` and `offsets` alive.
+    values: Values,
+    /// Keeps the memory of `values` alive.
     _keep: Keep,
+}
+
+enum Values {
+    /// Byte strings, one after the other.
+    Strings {
+        data: *const u8,
+        offsets: Offsets,
+    },
+    Tensors(Tensors),
+}
+
+/// The value of one field of one item: a dense, row-major tensor; for a byte string, its bytes.
+#[derive(Clone, Copy)]
+pub struct Input<'a> {
+    /// Its elements, aligned to their type.
+    pub data: &'a [u8],
+    /// Type of the elements.
+    pub dtype: Dtype,
+    /// Its sizes.
+    pub shape: Shape,
 }
 
 enum Keep {
@@ -81,6 +103,12 @@ enum Keep {
     },
     /// Kept by a caller who waits: only `toolpool_run` takes such items.
     Caller,
+}
+
+impl Keep {
+    fn until(release: Option<Release>) -> Self {
+        release.map_or(Self::Caller, |release| Self::Released { _release: release })
+    }
 }
 
 // SAFETY: the memory behind the pointers is only read, and by contract does not change until released.
@@ -112,10 +140,12 @@ impl Field {
             offsets.push(data.len() as i64);
         }
         Ok(Self {
-            name: name.to_owned(),
+            name: name.into(),
             len: offsets.len() - 1,
-            data: data.as_ptr(),
-            offsets: Offsets::Wide(offsets.as_ptr()),
+            values: Values::Strings {
+                data: data.as_ptr(),
+                offsets: Offsets::Wide(offsets.as_ptr()),
+            },
             _keep: Keep::Owned {
                 _data: data,
                 _offsets: offsets,
@@ -143,17 +173,47 @@ impl Field {
             return Err(error);
         }
         Ok(Self {
-            name: name.to_owned(),
+            name: name.into(),
             len,
-            data: if data.is_null() { [].as_ptr() } else { data },
-            offsets,
-            _keep: release.map_or(Keep::Caller, |release| Keep::Released { _release: release }),
+            values: Values::Strings {
+                data: if data.is_null() { [].as_ptr() } else { data },
+                offsets,
+            },
+            _keep: Keep::until(release),
         })
+    }
+
+    /// The caller's own tensors, one an item: read where they lie if they are dense, else copied now.
+    ///
+    /// A tensor that does not fit into its memory is an error about its item; `release` is then dropped uncalled.
+    ///
+    /// # Safety
+    /// The memory that each tensor names must not change or go away before `release` is called, or without `release`
+    /// until the run returns.
+    pub unsafe fn tensors(
+        name: &str,
+        given: impl ExactSizeIterator<Item = Result<Given>>,
+        release: Option<Release>,
+    ) -> Result<Self> {
+        let len = given.len();
+        // SAFETY: as required of the caller.
+        match unsafe { Tensors::new(given) } {
+            Ok(tensors) => Ok(Self {
+                name: name.into(),
+                len,
+                values: Values::Tensors(tensors),
+                _keep: Keep::until(release),
+            }),
+            Err(error) => {
+                std::mem::forget(release);
+                Err(error)
+            }
+        }
     }
 
     /// The name of the field.
     #[must_use]
-    pub fn name(&self) -> &str {
+    pub fn name(&self) -> &Text {
         &self.name
     }
 
@@ -164,15 +224,52 @@ impl Field {
     #[must_use]
     pub fn get(&self, index: usize) -> &[u8] {
         assert!(index < self.len, "item {index} of {}", self.len);
+        let (data, offsets) = match &self.values {
+            Values::Strings { data, offsets } => (data, offsets),
+            Values::Tensors(tensors) => return tensors.bytes(index),
+        };
         // SAFETY: the offsets were checked when the field was made: `len + 1` of them, rising, none negative.
         let (start, end) = unsafe {
             (
-                self.offsets.get(index).unwrap_unchecked(),
-                self.offsets.get(index + 1).unwrap_unchecked(),
+                offsets.get(index).unwrap_unchecked(),
+                offsets.get(index + 1).unwrap_unchecked(),
             )
         };
         // SAFETY: `data` has the bytes that the offsets say, for as long as `self` lives.
-        unsafe { std::slice::from_raw_parts(self.data.add(start), end - start) }
+        unsafe { std::slice::from_raw_parts(data.add(start), end - start) }
+    }
+
+    /// The value of item `index` as a tensor; a byte string is one of [`Dtype::Bytes`] and one dimension.
+    ///
+    /// # Panics
+    /// If there is no such item.
+    #[must_use]
+    pub fn input(&self, index: usize) -> Input<'_> {
+        let data = self.get(index);
+        let (dtype, shape) = match &self.values {
+            Values::Strings { .. } => (Dtype::Bytes, Shape::vector(data.len())),
+            Values::Tensors(tensors) => tensors.kind(index),
+        };
+        Input { data, dtype, shape }
+    }
+
+    /// Whether its values were given as tensors.
+    #[must_use]
+    pub fn holds_tensors(&self) -> bool {
+        matches!(self.values, Values::Tensors(_))
+    }
+
+    /// Whether its values are tensors that differ in dtype or shape.
+    fn is_mixed(&self) -> bool {
+        matches!(&self.values, Values::Tensors(tensors) if tensors.is_mixed())
+    }
+
+    /// What tells its values apart beside their bytes: dtype and shape, if they are not the same for all items.
+    fn label(&self, index: usize) -> Option<&[u8]> {
+        match &self.values {
+            Values::Tensors(tensors) => tensors.label(index),
+            Values::Strings { .. } => None,
+        }
     }
 }
 
@@ -212,6 +309,8 @@ unsafe fn check_offsets(offsets: Offsets, len: usize, no_data: bool) -> Result<(
 #[derive(Clone)]
 pub struct Items {
     fields: Vec<Arc<Field>>,
+    /// The fields of tensors that differ in dtype or shape.
+    mixed: Vec<Arc<Field>>,
     costs: Option<Arc<[f64]>>,
 }
 
@@ -219,10 +318,13 @@ impl Items {
     /// Items of one field.
     #[must_use]
     pub fn new(field: Field) -> Self {
-        Self {
-            fields: vec![Arc::new(field)],
+        let mut items = Self {
+            fields: Vec::new(),
+            mixed: Vec::new(),
             costs: None,
-        }
+        };
+        items.push(field);
+        items
     }
 
     /// Whether a field of this name and number of items could be added.
@@ -248,8 +350,16 @@ impl Items {
     /// Adds a field of as many items, under a name of its own.
     pub fn add(&mut self, field: Field) -> Result<()> {
         self.check_new(&field.name, field.len)?;
-        self.fields.push(Arc::new(field));
+        self.push(field);
         Ok(())
+    }
+
+    fn push(&mut self, field: Field) {
+        let field = Arc::new(field);
+        if field.is_mixed() {
+            self.mixed.push(Arc::clone(&field));
+        }
+        self.fields.push(field);
     }
 
     /// Sets the cost of every item, in place of the tool's estimate.
@@ -286,11 +396,11 @@ impl Items {
     /// The field called `name`.
     #[must_use]
     pub fn field(&self, name: &str) -> Option<&Field> {
-        self.each_field().find(|field| field.name == name)
+        self.fields().find(|field| &*field.name == name)
     }
 
-    /// All fields, the first first.
-    pub fn each_field(&self) -> impl Iterator<Item = &Field> {
+    /// The fields, in the order in which they were added.
+    pub fn fields(&self) -> impl ExactSizeIterator<Item = &Field> {
         self.fields.iter().map(Arc::as_ref)
     }
 
@@ -309,17 +419,23 @@ impl Items {
     }
 }
 
+/// A tensor counts for dedup as two byte strings: its elements, and where they differ, dtype and shape.
 impl Fields for Items {
     fn len(&self) -> usize {
         Items::len(self)
     }
 
     fn fields(&self) -> usize {
-        self.fields.len()
+        self.fields.len() + self.mixed.len()
     }
 
     fn field(&self, item: usize, field: usize) -> &[u8] {
-        self.fields[field].get(item)
+        match self.fields.get(field) {
+            Some(field) => field.get(item),
+            None => self.mixed[field - self.fields.len()]
+                .label(item)
+                .unwrap_or_default(),
+        }
     }
 }
 
@@ -388,6 +504,33 @@ mod tests {
             assert_eq!(field.err().unwrap().status(), Status::Argument);
         }
         assert_eq!(released.load(Ordering::SeqCst), 0);
+    }
+
+    #[test]
+    fn tensors_of_equal_bytes_are_equal_only_in_dtype_and_shape() {
+        let data = [0_u32; 6];
+        let given = |dtype, dims: &[i64]| {
+            Ok(Given {
+                data: data.as_ptr().cast(),
+                bytes: 24,
+                dtype,
+                shape: Shape::new(dims).unwrap(),
+                strides: None,
+            })
+        };
+        let tensors = [
+            given(Dtype::Float32, &[6]),
+            given(Dtype::Int32, &[6]),
+            given(Dtype::Float32, &[2, 3]),
+            given(Dtype::Float32, &[6]),
+        ];
+        // SAFETY: the data outlives the items.
+        let field = unsafe { Field::tensors("0", tensors.into_iter(), None) };
+        let items = Items::new(field.unwrap());
+        assert!(items.lent());
+        let dedup = crate::plan::dedup::Dedup::find(&items);
+        assert_eq!(dedup.uniques(), 3);
+        assert_eq!(dedup.unique_of(3), 0);
     }
 
     #[test]

@@ -5,8 +5,10 @@ mod items;
 mod outputs;
 mod results;
 mod segment;
+mod tensors;
 
-pub use items::{Field, Items, Offsets, Release};
+pub use items::{Field, Input, Items, Offsets, Release};
 pub use outputs::{Outputs, Part, View};
 pub use results::{Column, ELSEWHERE, Finished, Results};
 pub use segment::{Fresh, Segment, Segments, SharedHeap};
+pub use tensors::Given;

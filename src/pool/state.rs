@@ -274,17 +274,20 @@ impl State {
 fn plan(tool: &dyn Tool, items: &Items, dedup: &Dedup) -> Result<(VecDeque<Planned>, f64)> {
     let given = items.costs();
     let mut costs = Vec::with_capacity(dedup.uniques());
+    let mut extents = Vec::with_capacity(dedup.uniques());
     for unique in 0..dedup.uniques() {
         let position = dedup.first(unique);
-        let cost = given.map_or_else(|| tool.cost(items.first(position)), |given| given[position]);
+        let (estimate, extent) = tool.measure(items, position);
+        let cost = given.map_or(estimate, |given| given[position]);
         order::check_cost(position, cost)?;
         costs.push(cost);
+        extents.push(extent);
     }
     let planned = order::longest_first(&costs)
         .into_iter()
         .map(|unique| Planned {
             cost: costs[unique as usize],
-            extent: tool.extent(items.first(dedup.first(unique as usize))),
+            extent: extents[unique as usize],
             unique,
         });
     Ok((planned.collect(), saved(&costs, dedup)))

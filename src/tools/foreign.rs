@@ -8,12 +8,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use toolpool_abi::{
     TOOLPOOL_DEVICE_CPU, TOOLPOOL_DEVICE_CUDA, toolpool_batch_t, toolpool_callbacks_t,
-    toolpool_device_t, toolpool_error_t, toolpool_outputs_t, toolpool_status_t,
+    toolpool_device_t, toolpool_error_t, toolpool_outputs_t, toolpool_status_t, toolpool_tensor_t,
 };
 
 use crate::callback::Inside;
 use crate::device::{Device, Kind, Slot};
 use crate::error::{Error, Result, Status};
+use crate::mem::Items;
 use crate::plan::batch::Cut;
 use crate::tool::{Batch, DEFAULT_LIMITS, Identity, Loaded, Tool, Work};
 
@@ -172,6 +173,34 @@ impl Tool for ForeignTool {
         let _inside = Inside::enter();
         // SAFETY: the pointer and length are those of the item.
         unsafe { extent(self.foreign.user, item.as_ptr().cast(), item.len()) }
+    }
+
+    fn measure(&self, items: &Items, position: usize) -> (f64, u64) {
+        let Some(measure) = self.foreign.callbacks.measure else {
+            let first = items.first(position);
+            return (self.cost(first), self.extent(first));
+        };
+        let fields: Vec<toolpool_tensor_t> = items
+            .fields()
+            .map(|field| field.input(position).into())
+            .collect();
+        let (mut cost, mut extent) = (0.0, 0);
+        let _inside = Inside::enter();
+        // SAFETY: the fields and the two numbers live through the call; the function keeps to its contract.
+        unsafe {
+            measure(
+                self.foreign.user,
+                fields.as_ptr(),
+                fields.len(),
+                &raw mut cost,
+                &raw mut extent,
+            );
+        }
+        (cost, extent)
+    }
+
+    fn runs_code(&self) -> bool {
+        self.foreign.callbacks.runs_code != 0
     }
 
     fn limits(&self) -> Cut {

@@ -36,7 +36,15 @@ enum Maker {
     Torch(&'static str),
 }
 
-const KINDS: [Named; 3] = [
+const KINDS: [Named; 6] = [
+    Named {
+        kind: "aoti",
+        maker: Maker::Torch("toolpool_torch_aoti"),
+    },
+    Named {
+        kind: "auto",
+        maker: Maker::Torch("toolpool_torch_auto"),
+    },
     Named {
         kind: "echo",
         maker: Maker::Echo,
@@ -48,6 +56,10 @@ const KINDS: [Named; 3] = [
     Named {
         kind: "library",
         maker: Maker::Library,
+    },
+    Named {
+        kind: "torchscript",
+        maker: Maker::Torch("toolpool_torch_torchscript"),
     },
 ];
 

@@ -23,7 +23,7 @@ FIELD(toolpool_device_t, name, 48);
 FIELD(toolpool_device_t, uuid, 144);
 FIELD(toolpool_device_t, driver, 192);
 
-LAYOUT(toolpool_callbacks_t, 112);
+LAYOUT(toolpool_callbacks_t, 128);
 FIELD(toolpool_callbacks_t, size, 0);
 FIELD(toolpool_callbacks_t, load, 8);
 FIELD(toolpool_callbacks_t, run, 16);
@@ -38,6 +38,8 @@ FIELD(toolpool_callbacks_t, collect, 80);
 FIELD(toolpool_callbacks_t, identity, 88);
 FIELD(toolpool_callbacks_t, memory, 96);
 FIELD(toolpool_callbacks_t, batch_budget_most, 104);
+FIELD(toolpool_callbacks_t, measure, 112);
+FIELD(toolpool_callbacks_t, runs_code, 120);
 
 LAYOUT(toolpool_progress_t, 88);
 FIELD(toolpool_progress_t, size, 0);
@@ -93,13 +95,16 @@ FIELD(toolpool_slot_report_t, lost, 112);
 FIELD(toolpool_slot_report_t, reserved, 116);
 FIELD(toolpool_slot_report_t, lost_message, 120);
 
-LAYOUT(toolpool_tensor_t, 96);
+LAYOUT(toolpool_tensor_t, 112);
 FIELD(toolpool_tensor_t, size, 0);
 FIELD(toolpool_tensor_t, data, 8);
 FIELD(toolpool_tensor_t, bytes, 16);
 FIELD(toolpool_tensor_t, dtype, 24);
 FIELD(toolpool_tensor_t, ndim, 28);
 FIELD(toolpool_tensor_t, shape, 32);
+FIELD(toolpool_tensor_t, strides, 96);
+FIELD(toolpool_tensor_t, device, 104);
+FIELD(toolpool_tensor_t, reserved, 108);
 
 LAYOUT(toolpool_chunk_t, 16);
 FIELD(toolpool_chunk_t, data, 0);

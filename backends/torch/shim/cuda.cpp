@@ -1,7 +1,6 @@
 // What a CUDA worker needs of libtorch and tch does not have: streams, events, pinned copies,
 // attention over packed sequences, GELU in the epilogue of a matrix product. Only headers without
-// CUDA are used; libtorch_cuda is loaded by load_cuda(). Functions return OK, OUT_OF_MEMORY or
-// FAILED, the latter two with a message.
+// CUDA are used; libtorch_cuda is loaded by load_cuda().
 
 #include <ATen/Context.h>
 #include <ATen/core/Tensor.h>
@@ -15,41 +14,15 @@
 #include <c10/core/impl/VirtualGuardImpl.h>
 #include <dlfcn.h>
 
-#include <cstring>
-#include <exception>
+#include "guard.hpp"
+
 #include <memory>
 #include <optional>
 #include <string>
 
 namespace {
 
-enum Status { OK = 0, OUT_OF_MEMORY = 1, FAILED = 2 };
-
-constexpr size_t kMessage = 1024;
-
-int report(Status status, const char *text, char *message) {
-    std::strncpy(message, text, kMessage - 1);
-    message[kMessage - 1] = '\0';
-    return status;
-}
-
-// Runs `body`; an exception becomes a status and the first kMessage bytes of its text.
-template <class Body> int guarded(char *message, Body body) noexcept {
-    try {
-        body();
-        return OK;
-    } catch (const c10::OutOfMemoryError &error) {
-        return report(OUT_OF_MEMORY, error.what_without_backtrace(), message);
-    } catch (const c10::Error &error) {
-        return report(FAILED, error.what_without_backtrace(), message);
-    } catch (const std::bad_alloc &error) {
-        return report(OUT_OF_MEMORY, error.what(), message);
-    } catch (const std::exception &error) {
-        return report(FAILED, error.what(), message);
-    } catch (...) {
-        return report(FAILED, "an exception of unknown type", message);
-    }
-}
+using shim::guarded;
 
 c10::impl::VirtualGuardImpl cuda() { return c10::impl::VirtualGuardImpl(c10::DeviceType::CUDA); }
 

@@ -1,15 +1,17 @@
 //! The C functions that toolpool's core calls.
 //!
-//! Each checks its pointers, catches panics, and reports an error as a status with a message; the work is in
-//! [`crate::esm2`].
+//! Each checks its pointers, catches panics, and reports an error as a status with a message; the work is in the tools:
+//! [`crate::esm2`] and [`crate::model`].
 
 use crate::error::{Error, Result};
-use crate::esm2::options::Options;
-use crate::esm2::tool::{Exchange, Pending, Place, Tool, Worker};
+use crate::esm2;
+use crate::exchange::{Exchange, View, c_string, text};
+use crate::model::{self, Format};
+use crate::place::Place;
+use crate::tool::Tool;
 use std::any::Any;
-use std::ffi::{CStr, CString, c_char, c_void};
+use std::ffi::{CString, c_char, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::ptr;
 use tch::Device;
 use toolpool_abi::*;
 
@@ -34,87 +36,255 @@ pub unsafe extern "C" fn toolpool_torch_esm2(
     user: *mut *mut c_void,
     err: *mut *mut toolpool_error_t,
 ) -> toolpool_status_t {
-    // SAFETY: the caller vouches for `host`.
-    let Some(host) = (unsafe { host.as_ref() }) else {
-        return TOOLPOOL_ERR_ARGUMENT;
+    let asked = Asked {
+        host,
+        source,
+        options,
+        n_options,
+        callbacks,
+        user,
+        err,
     };
-    guard(host, err, || {
-        if host.abi != TOOLPOOL_ABI || host.size < size_of::<toolpool_host_t>() {
-            return Err(Error::Argument(format!(
-                "the torch backend was built for tables of version {TOOLPOOL_ABI}, but this toolpool has version {}; \
-                 install the two from one release",
-                host.abi
-            )));
-        }
-        // SAFETY: the caller vouches for the pointers.
-        let (callbacks, user) = unsafe { (callbacks.as_mut(), user.as_mut()) };
-        let (Some(callbacks), Some(user)) = (callbacks, user) else {
-            return Err(Error::Argument(
-                "callbacks and user must not be NULL".into(),
-            ));
+    // SAFETY: as required of the caller.
+    unsafe {
+        asked.answer(|source, options, given| {
+            given.fill(esm2::tool::Tool::open(
+                source,
+                esm2::options::Options::parse(options)?,
+            )?)
+        })
+    }
+}
+
+/// The entry of the tool `torchscript`, a `toolpool_entry_t`.
+///
+/// # Safety
+/// As for every `toolpool_entry_t`: `host` is valid for the life of the process, `source` and the options are
+/// NUL-terminated, `callbacks` and `user` are writable, `err` is NULL or writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn toolpool_torch_torchscript(
+    host: *const toolpool_host_t,
+    source: *const c_char,
+    options: *const toolpool_option_t,
+    n_options: usize,
+    callbacks: *mut toolpool_callbacks_t,
+    user: *mut *mut c_void,
+    err: *mut *mut toolpool_error_t,
+) -> toolpool_status_t {
+    let asked = Asked {
+        host,
+        source,
+        options,
+        n_options,
+        callbacks,
+        user,
+        err,
+    };
+    // SAFETY: as required of the caller.
+    unsafe {
+        asked.answer(|source, options, given| {
+            given.fill(model::Tool::open(Format::Script, source, options)?)
+        })
+    }
+}
+
+/// The entry of the tool `aoti`, a `toolpool_entry_t`.
+///
+/// # Safety
+/// As for every `toolpool_entry_t`: `host` is valid for the life of the process, `source` and the options are
+/// NUL-terminated, `callbacks` and `user` are writable, `err` is NULL or writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn toolpool_torch_aoti(
+    host: *const toolpool_host_t,
+    source: *const c_char,
+    options: *const toolpool_option_t,
+    n_options: usize,
+    callbacks: *mut toolpool_callbacks_t,
+    user: *mut *mut c_void,
+    err: *mut *mut toolpool_error_t,
+) -> toolpool_status_t {
+    let asked = Asked {
+        host,
+        source,
+        options,
+        n_options,
+        callbacks,
+        user,
+        err,
+    };
+    // SAFETY: as required of the caller.
+    unsafe {
+        asked.answer(|source, options, given| {
+            given.fill(model::Tool::open(Format::Package, source, options)?)
+        })
+    }
+}
+
+/// The entry of the tool `auto`: that of the kind which the source turns out to be, a `toolpool_entry_t`.
+///
+/// # Safety
+/// As for every `toolpool_entry_t`: `host` is valid for the life of the process, `source` and the options are
+/// NUL-terminated, `callbacks` and `user` are writable, `err` is NULL or writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn toolpool_torch_auto(
+    host: *const toolpool_host_t,
+    source: *const c_char,
+    options: *const toolpool_option_t,
+    n_options: usize,
+    callbacks: *mut toolpool_callbacks_t,
+    user: *mut *mut c_void,
+    err: *mut *mut toolpool_error_t,
+) -> toolpool_status_t {
+    let asked = Asked {
+        host,
+        source,
+        options,
+        n_options,
+        callbacks,
+        user,
+        err,
+    };
+    // SAFETY: as required of the caller.
+    unsafe {
+        asked.answer(|source, options, given| match model::look(source)? {
+            Some(format) => given.fill(model::Tool::open(format, source, options)?),
+            None => given.fill(esm2::tool::Tool::open(
+                source,
+                esm2::options::Options::parse(options)?,
+            )?),
+        })
+    }
+}
+
+/// What an entry was called with.
+struct Asked {
+    host: *const toolpool_host_t,
+    source: *const c_char,
+    options: *const toolpool_option_t,
+    n_options: usize,
+    callbacks: *mut toolpool_callbacks_t,
+    user: *mut *mut c_void,
+    err: *mut *mut toolpool_error_t,
+}
+
+/// An option's key and value.
+pub type Pair<'a> = (&'a str, &'a str);
+
+impl Asked {
+    /// Checks everything, and has `open` open the tool and fill the table with it.
+    ///
+    /// # Safety
+    /// As for every `toolpool_entry_t`.
+    unsafe fn answer(
+        self,
+        open: impl FnOnce(&str, &[Pair], Given) -> Result<()>,
+    ) -> toolpool_status_t {
+        // SAFETY: the caller vouches for `host`.
+        let Some(host) = (unsafe { self.host.as_ref() }) else {
+            return TOOLPOOL_ERR_ARGUMENT;
         };
-        if callbacks.size < size_of::<toolpool_callbacks_t>() {
-            return Err(Error::Argument(
-                "callbacks is smaller than this version's toolpool_callbacks_t".into(),
-            ));
-        }
-        // SAFETY: the caller vouches for the strings.
-        let (source, options) =
-            unsafe { (text(source, "source")?, read_options(options, n_options)?) };
-        let tool = Tool::open(source, options)?;
+        guard(host, self.err, || {
+            if host.abi != TOOLPOOL_ABI || host.size < size_of::<toolpool_host_t>() {
+                return Err(Error::Argument(format!(
+                    "the torch backend was built for tables of version {TOOLPOOL_ABI} and {} bytes, but this toolpool \
+                     has version {} and {} bytes; install the two from one release",
+                    size_of::<toolpool_host_t>(),
+                    host.abi,
+                    host.size
+                )));
+            }
+            // SAFETY: the caller vouches for the pointers.
+            let (callbacks, user) = unsafe { (self.callbacks.as_mut(), self.user.as_mut()) };
+            let (Some(callbacks), Some(user)) = (callbacks, user) else {
+                return Err(Error::Argument(
+                    "callbacks and user must not be NULL".into(),
+                ));
+            };
+            if callbacks.size < size_of::<toolpool_callbacks_t>() {
+                return Err(Error::Argument(
+                    "callbacks is smaller than this version's toolpool_callbacks_t".into(),
+                ));
+            }
+            // SAFETY: the caller vouches for the strings.
+            let (source, options) = unsafe {
+                (
+                    text(self.source, "source")?,
+                    read_options(self.options, self.n_options)?,
+                )
+            };
+            open(
+                source,
+                &options,
+                Given {
+                    host,
+                    callbacks,
+                    user,
+                },
+            )
+        })
+    }
+}
+
+/// The table that an entry fills.
+struct Given<'a> {
+    host: &'static toolpool_host_t,
+    callbacks: &'a mut toolpool_callbacks_t,
+    user: &'a mut *mut c_void,
+}
+
+impl Given<'_> {
+    fn fill<T: Tool>(self, tool: T) -> Result<()> {
         let handle = Box::new(Handle {
-            host,
+            host: self.host,
             identity: c_string(tool.identity()),
             tool,
         });
-        fill(callbacks, &handle);
-        *user = Box::into_raw(handle).cast();
+        let callbacks = self.callbacks;
+        callbacks.load = Some(load::<T>);
+        callbacks.start = Some(start::<T>);
+        callbacks.collect = Some(collect::<T>);
+        callbacks.measure = Some(measure::<T>);
+        callbacks.unload = Some(unload::<T>);
+        callbacks.destroy = Some(destroy::<T>);
+        callbacks.batch_budget = handle.tool.batch_budget();
+        callbacks.batch_budget_most = handle.tool.batch_budget_most();
+        callbacks.runs_code = handle.tool.runs_code().into();
+        callbacks.identity = handle.identity.as_ptr();
+        *self.user = Box::into_raw(handle).cast();
         Ok(())
-    })
+    }
 }
 
 /// What `user` points to.
-struct Handle {
+struct Handle<T> {
     host: &'static toolpool_host_t,
-    tool: Tool,
+    tool: T,
     identity: CString,
 }
 
 /// What `state` points to.
-struct State {
+struct State<W> {
     host: &'static toolpool_host_t,
-    worker: Worker,
+    worker: W,
     /// The device is gone: what lives on it is leaked, since freeing it would raise the same error.
     lost: bool,
 }
 
 /// What `pending` points to.
-struct Started {
-    work: Pending,
+struct Started<P> {
+    work: P,
     outputs: *mut toolpool_outputs_t,
     batch: *const toolpool_batch_t,
 }
 
-fn fill(callbacks: &mut toolpool_callbacks_t, handle: &Handle) {
-    callbacks.load = Some(load);
-    callbacks.start = Some(start);
-    callbacks.collect = Some(collect);
-    callbacks.cost = Some(cost);
-    callbacks.extent = Some(extent);
-    callbacks.unload = Some(unload);
-    callbacks.destroy = Some(destroy);
-    callbacks.batch_budget = handle.tool.batch_budget();
-    callbacks.identity = handle.identity.as_ptr();
-}
-
-unsafe extern "C" fn load(
+unsafe extern "C" fn load<T: Tool>(
     user: *mut c_void,
     device: *const toolpool_device_t,
     state: *mut *mut c_void,
     err: *mut *mut toolpool_error_t,
 ) -> toolpool_status_t {
     // SAFETY: `user` is the Handle that the entry made, and lives until `destroy`.
-    let handle = unsafe { &*user.cast::<Handle>() };
+    let handle = unsafe { &*user.cast::<Handle<T>>() };
     guard(handle.host, err, || {
         // SAFETY: the core's device is valid during the call, and `state` writable.
         let (device, state) = unsafe { (&*device, &mut *state) };
@@ -129,7 +299,7 @@ unsafe extern "C" fn load(
     })
 }
 
-unsafe extern "C" fn start(
+unsafe extern "C" fn start<T: Tool>(
     state: *mut c_void,
     batch: *const toolpool_batch_t,
     outputs: *mut toolpool_outputs_t,
@@ -137,20 +307,17 @@ unsafe extern "C" fn start(
     err: *mut *mut toolpool_error_t,
 ) -> toolpool_status_t {
     // SAFETY: `state` is what `load` left, used by one call at a time.
-    let state = unsafe { &mut *state.cast::<State>() };
+    let state = unsafe { &mut *state.cast::<State<T::Worker>>() };
     let host = state.host;
     let status = guard(host, err, || {
-        let exchange = HostExchange {
-            host,
-            batch,
-            outputs,
-        };
+        // SAFETY: the core's words on `batch` and `outputs`.
+        let exchange = unsafe { Exchange::new(host, batch, outputs) };
         // SAFETY: `batch` is valid until its collect returns; its user is a Handle of the same entry.
-        let handle = unsafe { &*(host.batch_user)(batch).cast::<Handle>() };
-        let work = state.worker.start(&handle.tool, &exchange)?;
+        let handle = unsafe { &*(host.batch_user)(batch).cast::<Handle<T>>() };
+        let work = handle.tool.start(&mut state.worker, &exchange)?;
         // SAFETY: `pending` is writable.
         unsafe {
-            *pending = Box::into_raw(Box::new(Started {
+            *pending = Box::into_raw(Box::new(Started::<T::Pending> {
                 work,
                 outputs,
                 batch,
@@ -163,7 +330,7 @@ unsafe extern "C" fn start(
     status
 }
 
-unsafe extern "C" fn collect(
+unsafe extern "C" fn collect<T: Tool>(
     state: *mut c_void,
     pending: *mut c_void,
     err: *mut *mut toolpool_error_t,
@@ -171,8 +338,8 @@ unsafe extern "C" fn collect(
     // SAFETY: `state` is what `load` left, `pending` what `start` left, each used by one call at a time.
     let (state, started) = unsafe {
         (
-            &mut *state.cast::<State>(),
-            Box::from_raw(pending.cast::<Started>()),
+            &mut *state.cast::<State<T::Worker>>(),
+            Box::from_raw(pending.cast::<Started<T::Pending>>()),
         )
     };
     let host = state.host;
@@ -181,34 +348,46 @@ unsafe extern "C" fn collect(
         std::mem::forget(started);
         return TOOLPOOL_ERR_DEVICE_LOST;
     }
-    let exchange = HostExchange {
-        host,
-        batch: started.batch,
-        outputs: started.outputs,
-    };
-    let status = guard(host, err, || started.work.collect(&exchange));
+    // SAFETY: they are those of this batch's start, and valid until this call returns.
+    let exchange = unsafe { Exchange::new(host, started.batch, started.outputs) };
+    let status = guard(host, err, || T::collect(started.work, &exchange));
     state.lost |= status == TOOLPOOL_ERR_DEVICE_LOST;
     status
 }
 
-unsafe extern "C" fn cost(user: *mut c_void, data: *const c_void, len: usize) -> f64 {
-    // SAFETY: `user` is the entry's Handle, and the core vouches for the item.
-    let (handle, sequence) = unsafe { (&*user.cast::<Handle>(), bytes(data, len)) };
-    catch_unwind(AssertUnwindSafe(|| handle.tool.cost(sequence))).unwrap_or(len as f64)
+unsafe extern "C" fn measure<T: Tool>(
+    user: *mut c_void,
+    fields: *const toolpool_tensor_t,
+    n_fields: usize,
+    cost: *mut f64,
+    extent: *mut u64,
+) {
+    // SAFETY: `user` is the entry's Handle, and the core vouches for the fields and the two numbers.
+    let (handle, fields, cost, extent) = unsafe {
+        (
+            &*user.cast::<Handle<T>>(),
+            std::slice::from_raw_parts(fields, n_fields),
+            &mut *cost,
+            &mut *extent,
+        )
+    };
+    let measured = catch_unwind(AssertUnwindSafe(|| {
+        // SAFETY: the fields are the core's, and stay through this call.
+        let views: Vec<View> = fields
+            .iter()
+            .map(|field| unsafe { View::of(field) })
+            .collect();
+        handle.tool.measure(&views)
+    }));
+    (*cost, *extent) = measured.unwrap_or((1.0, 1));
 }
 
-unsafe extern "C" fn extent(user: *mut c_void, data: *const c_void, len: usize) -> u64 {
-    // SAFETY: `user` is the entry's Handle, and the core vouches for the item.
-    let (handle, sequence) = unsafe { (&*user.cast::<Handle>(), bytes(data, len)) };
-    catch_unwind(AssertUnwindSafe(|| handle.tool.tokens(sequence))).unwrap_or(len as u64)
-}
-
-unsafe extern "C" fn unload(state: *mut c_void) {
+unsafe extern "C" fn unload<T: Tool>(state: *mut c_void) {
     if state.is_null() {
         return;
     }
     // SAFETY: `state` is what `load` left, and this is its last use.
-    let state = unsafe { Box::from_raw(state.cast::<State>()) };
+    let state = unsafe { Box::from_raw(state.cast::<State<T::Worker>>()) };
     if state.lost {
         std::mem::forget(state);
         return;
@@ -217,83 +396,13 @@ unsafe extern "C" fn unload(state: *mut c_void) {
     let _ = catch_unwind(AssertUnwindSafe(|| drop(state)));
 }
 
-unsafe extern "C" fn destroy(user: *mut c_void) {
+unsafe extern "C" fn destroy<T: Tool>(user: *mut c_void) {
     if user.is_null() {
         return;
     }
     // SAFETY: `user` is the entry's Handle, and this is its last use.
-    let handle = unsafe { Box::from_raw(user.cast::<Handle>()) };
+    let handle = unsafe { Box::from_raw(user.cast::<Handle<T>>()) };
     let _ = catch_unwind(AssertUnwindSafe(|| drop(handle)));
-}
-
-/// The core's batch and outputs.
-struct HostExchange {
-    host: &'static toolpool_host_t,
-    batch: *const toolpool_batch_t,
-    outputs: *mut toolpool_outputs_t,
-}
-
-impl Exchange for HostExchange {
-    fn items(&self) -> usize {
-        // SAFETY: the batch is valid until its collect returns.
-        unsafe { (self.host.batch_len)(self.batch) }
-    }
-
-    fn sequence(&self, index: usize) -> Result<&[u8]> {
-        let (mut data, mut len) = (ptr::null(), 0);
-        // SAFETY: the batch is valid until its collect returns, and so are its items.
-        unsafe {
-            match (self.host.batch_bytes)(self.batch, index, &mut data, &mut len) {
-                TOOLPOOL_OK => Ok(bytes(data, len)),
-                status => Err(Error::Host(
-                    status,
-                    format!("item {index} of the batch cannot be read"),
-                )),
-            }
-        }
-    }
-
-    fn put(&self, index: usize, name: &str, shape: &[i64], values: &[f32]) -> Result<()> {
-        assert_eq!(shape.iter().product::<i64>(), values.len() as i64);
-        let name = c_string(name);
-        let mut data = ptr::null_mut();
-        // SAFETY: the outputs are valid until their collect returns; on success `data` has room for the shape.
-        unsafe {
-            let status = (self.host.outputs_alloc)(
-                self.outputs,
-                index,
-                name.as_ptr(),
-                TOOLPOOL_FLOAT32,
-                shape.as_ptr(),
-                shape.len(),
-                &mut data,
-                ptr::null_mut(),
-            );
-            if status != TOOLPOOL_OK {
-                let elements = values.len();
-                return Err(Error::Host(
-                    status,
-                    format!("output {name:?} of {elements} numbers was refused"),
-                ));
-            }
-            ptr::copy_nonoverlapping(values.as_ptr(), data.cast::<f32>(), values.len());
-        }
-        Ok(())
-    }
-
-    fn fail(&self, index: usize, message: &str) {
-        let message = c_string(message);
-        // SAFETY: the outputs are valid until their collect returns.
-        unsafe {
-            (self.host.outputs_fail)(self.outputs, index, TOOLPOOL_ERR_ITEM, message.as_ptr())
-        };
-    }
-
-    fn warn(&self, index: usize, message: &str) {
-        let message = c_string(message);
-        // SAFETY: the outputs are valid until their collect returns.
-        unsafe { (self.host.outputs_warn)(self.outputs, index, message.as_ptr()) };
-    }
 }
 
 fn place(device: &toolpool_device_t) -> Result<Place> {
@@ -317,46 +426,24 @@ fn place(device: &toolpool_device_t) -> Result<Place> {
     }
 }
 
-unsafe fn read_options(options: *const toolpool_option_t, n: usize) -> Result<Options> {
+/// # Safety
+/// `options` is NULL or has `n` elements, whose strings are NUL-terminated and stay for `'a`.
+unsafe fn read_options<'a>(options: *const toolpool_option_t, n: usize) -> Result<Vec<Pair<'a>>> {
     if options.is_null() && n > 0 {
         return Err(Error::Argument("options is NULL".into()));
     }
-    let mut pairs = Vec::with_capacity(n);
-    for i in 0..n {
-        // SAFETY: the caller vouches for n options and their strings.
-        unsafe {
-            let option = &*options.add(i);
-            pairs.push((
-                text(option.key, "an option's key")?,
-                text(option.value, "an option's value")?,
-            ));
-        }
-    }
-    Options::parse(pairs)
-}
-
-unsafe fn text<'a>(string: *const c_char, what: &str) -> Result<&'a str> {
-    if string.is_null() {
-        return Err(Error::Argument(format!("{what} is NULL")));
-    }
-    // SAFETY: the caller vouches for a NUL-terminated string.
-    let string = unsafe { CStr::from_ptr(string) };
-    string
-        .to_str()
-        .map_err(|_| Error::Argument(format!("{what} is not UTF-8: {string:?}")))
-}
-
-unsafe fn bytes<'a>(data: *const c_void, len: usize) -> &'a [u8] {
-    match data.is_null() || len == 0 {
-        true => &[],
-        // SAFETY: the caller vouches for `len` bytes.
-        false => unsafe { std::slice::from_raw_parts(data.cast(), len) },
-    }
-}
-
-/// `text` for C; NULs, which only a user's own string could bring in, become spaces.
-fn c_string(text: &str) -> CString {
-    CString::new(text.replace('\0', " ")).unwrap_or_default()
+    (0..n)
+        .map(|i| {
+            // SAFETY: as required of the caller.
+            unsafe {
+                let option = &*options.add(i);
+                Ok((
+                    text(option.key, "an option's key")?,
+                    text(option.value, "an option's value")?,
+                ))
+            }
+        })
+        .collect()
 }
 
 /// Runs `body`; an error or a panic becomes its status and a message in `err`.

@@ -73,7 +73,7 @@ impl Error {
 
     /// Sorts a message of libtorch into out of memory, device lost or failed, and drops its C++ stack trace.
     pub fn from_torch(message: &str) -> Self {
-        let first = message.lines().next().unwrap_or_default().to_owned();
+        let first = heart(message).to_owned();
         let says = |known: &[&str]| known.iter().any(|text| message.contains(text));
         if says(&OUT_OF_MEMORY) {
             Error::OutOfMemory(first)
@@ -83,6 +83,25 @@ impl Error {
             Error::Failed(first)
         }
     }
+}
+
+/// The line that says what is wrong: the first, or what TorchScript's interpreter writes after its own traceback.
+fn heart(message: &str) -> &str {
+    let mut lines = message
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty());
+    let first = lines.next().unwrap_or_default();
+    if !first.starts_with("The following operation failed in the TorchScript interpreter") {
+        return first;
+    }
+    // "RuntimeError: …", "torch.jit.Error: …", or the name of the exception that the module raised.
+    let raised = lines.find_map(|line| {
+        let (class, text) = line.split_once(": ")?;
+        let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_');
+        (class.ends_with("Error") && class.chars().all(is_name)).then_some(text)
+    });
+    raised.unwrap_or(first)
 }
 
 impl From<std::collections::TryReserveError> for Error {
@@ -124,6 +143,18 @@ mod tests {
         assert_eq!(
             status("mat1 and mat2 shapes cannot be multiplied"),
             abi::TOOLPOOL_ERR_FAILED
+        );
+    }
+
+    #[test]
+    fn a_module_s_own_words_are_found_behind_the_interpreter_s() {
+        let message = "The following operation failed in the TorchScript interpreter.\n\
+            Traceback of TorchScript, serialized code (most recent call last):\n  \
+            File \"code/__torch__.py\", line 9, in forward\n    return torch.mm(x, self.w)\n           ~~~~ <--- HERE\n\n\
+            RuntimeError: mat1 and mat2 shapes cannot be multiplied (2x3 and 4x4)\n\n";
+        assert_eq!(
+            Error::from_torch(message).to_string(),
+            "mat1 and mat2 shapes cannot be multiplied (2x3 and 4x4)"
         );
     }
 

@@ -1,4 +1,6 @@
-//! Safe faces of the functions in `shim/cuda.cpp`.
+//! Safe faces of the C++ shim: here of `shim/cuda.cpp`, in [`model`] of `shim/model.cpp`.
+
+pub mod model;
 
 use crate::error::{Error, Result};
 use std::ffi::{CStr, c_char, c_int};
@@ -73,10 +75,12 @@ unsafe extern "C" {
 
 const OK: c_int = 0;
 const OUT_OF_MEMORY: c_int = 1;
+/// Bytes of a message: kMessage of `shim/guard.hpp`.
+const MESSAGE: usize = 8192;
 
 /// Calls a function of the shim with room for its message.
 fn call(function: impl FnOnce(*mut c_char) -> c_int) -> Result<()> {
-    let mut message = [0 as c_char; 1024];
+    let mut message = [0 as c_char; MESSAGE];
     let status = function(message.as_mut_ptr());
     if status == OK {
         return Ok(());

@@ -7,7 +7,7 @@ use crate::error::{Error, Result, Status};
 use crate::wire::{Reader, Writer};
 
 /// What a child must say it is, to be of the same build as its parent. To be raised with each change of the messages.
-pub const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), "/1");
+pub const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), "/2");
 
 /// What another process opens a tool from.
 #[derive(Debug, Clone, PartialEq)]

@@ -26,6 +26,7 @@ pub use serve::serve;
 
 use crate::device::Slot;
 use crate::error::Result;
+use crate::mem::Items;
 use crate::plan::batch::Cut;
 use crate::tool::{Identity, Loaded, Tool};
 use loaded::LoadedInChild;
@@ -68,6 +69,10 @@ impl Tool for Isolated {
 
     fn extent(&self, item: &[u8]) -> u64 {
         self.plain.extent(item)
+    }
+
+    fn measure(&self, items: &Items, position: usize) -> (f64, u64) {
+        self.plain.measure(items, position)
     }
 
     fn limits(&self) -> Cut {

@@ -8,11 +8,11 @@ use rayon::prelude::*;
 use std::ffi::c_int;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-/// Has libtorch compute with one thread on the calling thread.
+/// Has libtorch compute with so many threads on the calling thread.
 ///
 /// `at::set_num_threads` would set the default of all threads of the process with it, the host's included; OpenMP's own
 /// call, which it makes too, is per thread.
-pub fn compute_alone() {
+pub fn compute_with(threads: usize) {
     type SetThreads = unsafe extern "C" fn(c_int);
     static SET: OnceLock<Option<SetThreads>> = OnceLock::new();
     // libtorch sets a thread up when it first asks, and would undo what follows.
@@ -26,8 +26,8 @@ pub fn compute_alone() {
     });
     match set {
         // SAFETY: OpenMP's function takes any positive number.
-        Some(set) => unsafe { set(1) },
-        None => tch::set_num_threads(1),
+        Some(set) => unsafe { set(threads as c_int) },
+        None => tch::set_num_threads(threads as i32),
     }
 }
 
@@ -47,7 +47,7 @@ impl<S: Send> Team<S> {
                 rayon::ThreadPoolBuilder::new()
                     .num_threads(threads)
                     .thread_name(|i| format!("toolpool-cpu-{i}"))
-                    .start_handler(|_| compute_alone())
+                    .start_handler(|_| compute_with(1))
                     .build()
                     .map_err(|e| {
                         Error::Failed(format!("{threads} threads cannot be started: {e}"))

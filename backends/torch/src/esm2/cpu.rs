@@ -9,7 +9,7 @@ use crate::cpu::attention::{self, Head, SLACK};
 use crate::cpu::matrix::Matrix;
 use crate::cpu::rotary::RotaryTable;
 use crate::cpu::rows::{Norm, add_bias, bias_gelu, layer_norm};
-use crate::cpu::team::{Team, compute_alone};
+use crate::cpu::team::{Team, compute_with};
 use crate::error::Result;
 use crate::shared::Shared;
 use std::ops::Range;
@@ -173,7 +173,7 @@ impl Worker {
 
     /// Computes what `request` wants of `batch`.
     pub fn forward(&mut self, batch: &Batch, request: &Request) -> Result<Results> {
-        compute_alone();
+        compute_with(1);
         let tokens = batch.tokens.len();
         self.rows.hidden.reserve(tokens, 0)?;
         self.rows.qkv.reserve(tokens, SLACK)?;

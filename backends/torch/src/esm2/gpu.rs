@@ -7,7 +7,7 @@ use super::batch::{Batch, Request, Results};
 use super::checkpoint::Checkpoint;
 use super::config::Config;
 use super::heads::{ContactHead, LmHead, take_hidden};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::shared::Shared;
 use crate::shim::{self, Stream};
 use std::sync::Arc;
@@ -430,19 +430,4 @@ fn explicit(q: &Tensor, k: &Tensor, v: &Tensor, batch: &Batch) -> Result<Tensor>
     }
     let size = out.size();
     Ok(out.f_reshape([size[0], size[1] * size[2]])?)
-}
-
-/// Makes libtorch ready for CUDA device `index`.
-pub fn prepare(index: usize) -> Result<()> {
-    let devices = shim::load_cuda().map_err(|e| {
-        Error::Device(format!(
-            "cuda:{index} cannot be used: {e}; open the pool with \"cpu*2\" to run on the CPU"
-        ))
-    })?;
-    match index < devices {
-        true => Ok(()),
-        false => Err(Error::Device(format!(
-            "there is no cuda:{index}: libtorch sees {devices} CUDA devices"
-        ))),
-    }
 }

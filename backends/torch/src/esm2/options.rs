@@ -75,9 +75,9 @@ const KNOWN: &str = "outputs, layers, dtype, tokens_per_batch, on_long, max_leng
 
 impl Options {
     /// Options from key and value pairs; a key given twice takes its last value.
-    pub fn parse<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Self> {
+    pub fn parse(pairs: &[(&str, &str)]) -> Result<Self> {
         let mut options = Options::default();
-        for (key, value) in pairs {
+        for &(key, value) in pairs {
             match key {
                 "outputs" => options.outputs = parse_outputs(value)?,
                 "layers" => options.layers = parse_list(key, value)?,

@@ -8,6 +8,9 @@ use super::options::{Dtype, OnLong, Options};
 use super::share::{self, Weights};
 use super::{cpu, gpu, hub};
 use crate::error::{Error, Result};
+use crate::exchange::{Exchange, View};
+use crate::place::{self, Place};
+use crate::tool;
 use std::path::{Path, PathBuf};
 use tch::{Device, Kind, Tensor};
 
@@ -23,30 +26,6 @@ pub struct Tool {
     options: Options,
     request: Request,
     identity: String,
-}
-
-/// The device a worker is told to work on.
-#[derive(Debug, Clone, Copy)]
-pub struct Place {
-    pub device: Device,
-    /// CPU threads.
-    pub threads: usize,
-    /// CUDA compute capability.
-    pub capability: (i32, i32),
-}
-
-/// Where the items of a batch come from and their outputs go.
-pub trait Exchange {
-    /// Number of items.
-    fn items(&self) -> usize;
-    /// The sequence of item `index`.
-    fn sequence(&self, index: usize) -> Result<&[u8]>;
-    /// Makes the output `name` of item `index`, fp32 of `shape`, from `values`.
-    fn put(&self, index: usize, name: &str, shape: &[i64], values: &[f32]) -> Result<()>;
-    /// Reports that item `index` cannot be done.
-    fn fail(&self, index: usize, message: &str);
-    /// Adds a warning to item `index`.
-    fn warn(&self, index: usize, message: &str);
 }
 
 impl Tool {
@@ -88,11 +67,6 @@ impl Tool {
         })
     }
 
-    /// What a loaded worker depends on: the checkpoint and the dtype.
-    pub fn identity(&self) -> &str {
-        &self.identity
-    }
-
     /// Tokens of a sequence, BOS and EOS included, after what `on_long` does to it.
     pub fn tokens(&self, sequence: &[u8]) -> u64 {
         let residues = alphabet::count(sequence);
@@ -112,32 +86,6 @@ impl Tool {
         );
         24.0 * n * d * d * t + 4.0 * n * d * t * t
     }
-
-    /// Most tokens in one batch. The workers' devices are not known yet: without the option, a GPU's budget where the
-    /// machine has the NVIDIA driver. (Asking libtorch here would fix its answer before its CUDA part is loaded.)
-    pub fn batch_budget(&self) -> u64 {
-        self.options
-            .tokens_per_batch
-            .unwrap_or(match Path::new("/dev/nvidiactl").exists() {
-                true => CUDA_TOKENS,
-                false => CPU_TOKENS,
-            })
-    }
-
-    /// Makes a worker: loads the weights, unless another worker of the device has them.
-    pub fn load(&self, place: Place) -> Result<Worker> {
-        let kind = kind_on(self.options.dtype, place);
-        if let Device::Cuda(index) = place.device {
-            gpu::prepare(index)?;
-        }
-        let engine = match share::weights(self.directory.clone(), place.device, kind)? {
-            Weights::Cpu(weights) => {
-                Engine::Cpu(Box::new(cpu::Worker::new(weights, place.threads)?))
-            }
-            Weights::Gpu(weights) => Engine::Gpu(gpu::Worker::new(weights, place.capability)?),
-        };
-        Ok(Worker { engine })
-    }
 }
 
 /// The type to compute in. On CPUs `auto` is fp32, also where there are bf16 units: the attention kernel, which is most of
@@ -151,6 +99,58 @@ fn kind_on(dtype: Dtype, place: Place) -> Kind {
             Device::Cuda(_) if place.capability >= (8, 0) => Kind::BFloat16,
             _ => Kind::Float,
         },
+    }
+}
+
+impl tool::Tool for Tool {
+    type Worker = Worker;
+    type Pending = Pending;
+
+    fn identity(&self) -> &str {
+        &self.identity
+    }
+
+    /// Tokens. The workers' devices are not known yet: without the option, a GPU's budget where the machine has the
+    /// NVIDIA driver. (Asking libtorch here would fix its answer before its CUDA part is loaded.)
+    fn batch_budget(&self) -> u64 {
+        self.options
+            .tokens_per_batch
+            .unwrap_or(match Path::new("/dev/nvidiactl").exists() {
+                true => CUDA_TOKENS,
+                false => CPU_TOKENS,
+            })
+    }
+
+    fn runs_code(&self) -> bool {
+        false
+    }
+
+    fn measure(&self, fields: &[View]) -> (f64, u64) {
+        let sequence = fields.first().map_or(&[][..], |field| field.data);
+        (self.cost(sequence), self.tokens(sequence))
+    }
+
+    /// Loads the weights, unless another worker of the device has them.
+    fn load(&self, place: Place) -> Result<Worker> {
+        let kind = kind_on(self.options.dtype, place);
+        if let Device::Cuda(index) = place.device {
+            place::prepare(index)?;
+        }
+        let engine = match share::weights(self.directory.clone(), place.device, kind)? {
+            Weights::Cpu(weights) => {
+                Engine::Cpu(Box::new(cpu::Worker::new(weights, place.threads)?))
+            }
+            Weights::Gpu(weights) => Engine::Gpu(gpu::Worker::new(weights, place.capability)?),
+        };
+        Ok(Worker { engine })
+    }
+
+    fn start(&self, worker: &mut Worker, exchange: &Exchange) -> Result<Pending> {
+        worker.start(self, exchange)
+    }
+
+    fn collect(pending: Pending, exchange: &Exchange) -> Result<()> {
+        pending.collect(exchange)
     }
 }
 
@@ -183,7 +183,7 @@ pub struct Pending {
 
 impl Worker {
     /// Begins the items of `exchange` under the options of `tool`.
-    pub fn start(&mut self, tool: &Tool, exchange: &impl Exchange) -> Result<Pending> {
+    pub fn start(&mut self, tool: &Tool, exchange: &Exchange) -> Result<Pending> {
         let (items, batch) = tool.pack(exchange)?;
         let request = tool.request.clone();
         let results = match batch.is_empty() {
@@ -201,11 +201,11 @@ impl Worker {
 
 impl Tool {
     /// Tokens of the items that can be done; the others are reported.
-    fn pack(&self, exchange: &impl Exchange) -> Result<(Vec<usize>, Batch)> {
+    fn pack(&self, exchange: &Exchange) -> Result<(Vec<usize>, Batch)> {
         let mut items = Vec::with_capacity(exchange.items());
         let mut batch = Batch::new();
         for index in 0..exchange.items() {
-            let (mut residues, unknown) = alphabet::encode(exchange.sequence(index)?);
+            let (mut residues, unknown) = alphabet::encode(exchange.bytes(index)?);
             if let Err(message) = self.admit(&mut residues, |warning| exchange.warn(index, warning))
             {
                 exchange.fail(index, &message);
@@ -260,7 +260,7 @@ impl Tool {
 
 impl Pending {
     /// Waits until the batch is computed, and hands every item its outputs.
-    pub fn collect(self, exchange: &impl Exchange) -> Result<()> {
+    pub fn collect(self, exchange: &Exchange) -> Result<()> {
         if let Some(ready) = &self.results.ready {
             ready.wait()?;
         }
@@ -292,12 +292,12 @@ impl Pending {
         }
         for (&item, map) in self.items.iter().zip(&self.results.contacts) {
             let size = map.size();
-            exchange.put(item, "contacts", &size, values(map, 0..size[0] as usize))?;
+            exchange.put_floats(item, "contacts", &size, values(map, 0..size[0] as usize))?;
         }
         Ok(())
     }
 
-    fn put_residues(&self, exchange: &impl Exchange, name: &str, rows: &Tensor) -> Result<()> {
+    fn put_residues(&self, exchange: &Exchange, name: &str, rows: &Tensor) -> Result<()> {
         let columns = rows.size()[1];
         self.put(exchange, name, rows, |i| {
             let residues = self.batch.residues(i);
@@ -309,14 +309,14 @@ impl Pending {
     /// Puts the rows and the shape that `of` gives for the i-th sequence.
     fn put(
         &self,
-        exchange: &impl Exchange,
+        exchange: &Exchange,
         name: &str,
         rows: &Tensor,
         of: impl Fn(usize) -> (std::ops::Range<usize>, Vec<i64>),
     ) -> Result<()> {
         for (i, &item) in self.items.iter().enumerate() {
             let (range, shape) = of(i);
-            exchange.put(item, name, &shape, values(rows, range))?;
+            exchange.put_floats(item, name, &shape, values(rows, range))?;
         }
         Ok(())
     }

@@ -1,0 +1,366 @@
+// Models in files: TorchScript modules and AOTInductor packages, both as a function from named
+// input tensors to named output tensors; what an archive holds; input tensors over memory of the
+// caller.
+
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/_lazy_clone.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/scalar_tensor.h>
+#include <c10/core/InferenceMode.h>
+#include <caffe2/serialize/inline_container.h>
+#include <torch/csrc/inductor/aoti_package/model_package_loader.h>
+#include <torch/csrc/jit/api/module.h>
+#include <torch/csrc/jit/runtime/graph_executor.h>
+#include <torch/csrc/jit/serialization/import.h>
+
+#include "guard.hpp"
+
+#include <dlfcn.h>
+
+#include <iostream>
+#include <memory>
+#include <optional>
+#include <streambuf>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace {
+
+using shim::guarded;
+
+struct Input {
+    std::string name;
+    bool required;
+};
+
+struct Outputs {
+    std::vector<std::pair<std::string, at::Tensor>> list;
+};
+
+c10::Device device_of(int index) {
+    if (index < 0)
+        return c10::Device(c10::DeviceType::CPU);
+    return c10::Device(c10::DeviceType::CUDA, static_cast<c10::DeviceIndex>(index));
+}
+
+} // namespace
+
+// A model on one device. Several threads may run it at once.
+struct toolpool_shim_model {
+    virtual ~toolpool_shim_model() = default;
+    virtual const std::vector<Input> &inputs() const = 0;
+    // What names inputs and outputs, where these have no names of their own.
+    virtual std::string spec() const { return {}; }
+    // `given` has an entry for each input; only those that are not required may be undefined.
+    virtual void run(std::vector<at::Tensor> given, Outputs &outputs) const = 0;
+};
+
+namespace {
+
+// ---- TorchScript ----
+
+std::string joined(const std::string &path, const std::string &key) {
+    return path.empty() ? key : path + "." + key;
+}
+
+std::string named(const std::string &path) { return path.empty() ? "output" : path; }
+
+// Names the tensors in `value`: positions in tuples and lists, keys of dicts, fields of named
+// tuples, joined by dots.
+void flatten(const c10::IValue &value, const std::string &path, Outputs &outputs) {
+    const auto add = [&](at::Tensor tensor) {
+        outputs.list.emplace_back(named(path), std::move(tensor));
+    };
+    if (value.isTensor()) {
+        if (value.toTensor().defined())
+            add(value.toTensor());
+    } else if (value.isTuple()) {
+        const auto &elements = value.toTupleRef().elements();
+        const auto type = value.type()->expect<c10::TupleType>();
+        for (size_t i = 0; i < elements.size(); ++i) {
+            const std::string key =
+                type->schema() ? type->schema()->arguments()[i].name() : std::to_string(i);
+            flatten(elements[i], joined(path, key), outputs);
+        }
+    } else if (value.isTensorList() || value.isList()) {
+        const auto list = value.toListRef();
+        for (size_t i = 0; i < list.size(); ++i)
+            flatten(list[i], joined(path, std::to_string(i)), outputs);
+    } else if (value.isGenericDict()) {
+        for (const auto &entry : value.toGenericDict()) {
+            TORCH_CHECK(entry.key().isString(), "the output '", named(path),
+                        "' is a dict whose keys are no strings, so its tensors have no names");
+            flatten(entry.value(), joined(path, entry.key().toStringRef()), outputs);
+        }
+    } else if (value.isScalar()) {
+        add(at::scalar_tensor(value.toScalar(), value.isInt()    ? at::kLong
+                                                : value.isBool() ? at::kBool
+                                                                 : at::kDouble));
+    } else {
+        TORCH_CHECK(
+            value.isNone(), "the output '", named(path), "' is a ", value.tagKind(),
+            ", and only tensors, numbers, and tuples, lists and dicts of them can be given back");
+    }
+}
+
+struct Script final : toolpool_shim_model {
+    Script(const std::string &path, c10::Device device, std::optional<at::ScalarType> type)
+        : module_(torch::jit::load(path, device)) {
+        module_.eval();
+        if (type)
+            module_.to(*type);
+        const auto &arguments = module_.get_method("forward").function().getSchema().arguments();
+        for (size_t i = 1; i < arguments.size(); ++i) { // The first is self.
+            inputs_.push_back({arguments[i].name(), !arguments[i].default_value().has_value()});
+            defaults_.push_back(arguments[i].default_value().value_or(c10::IValue()));
+        }
+    }
+
+    const std::vector<Input> &inputs() const override { return inputs_; }
+
+    void run(std::vector<at::Tensor> given, Outputs &outputs) const override {
+        std::vector<c10::IValue> stack;
+        stack.reserve(given.size());
+        for (size_t i = 0; i < given.size(); ++i)
+            stack.push_back(given[i].defined() ? c10::IValue(std::move(given[i])) : defaults_[i]);
+        flatten(module_.get_method("forward")(std::move(stack)), "", outputs);
+    }
+
+    torch::jit::Module module_;
+    std::vector<Input> inputs_;
+    std::vector<c10::IValue> defaults_;
+};
+
+// ---- AOTInductor ----
+
+// AOTInductor writes the reason of a failure to std::cerr, and throws that there was one. This
+// stands before std::cerr's buffer, and keeps what the thread writes that is inside Caught; all
+// else goes through.
+class CerrOfThisThread : public std::streambuf {
+  public:
+    static void install() {
+        static CerrOfThisThread *installed = new CerrOfThisThread;
+        (void)installed;
+    }
+
+    static std::string *&caught() {
+        thread_local std::string *text = nullptr;
+        return text;
+    }
+
+  private:
+    CerrOfThisThread() : before_(std::cerr.rdbuf(this)) {}
+
+    int overflow(int character) override {
+        if (character == traits_type::eof())
+            return 0;
+        if (std::string *text = caught())
+            text->push_back(static_cast<char>(character));
+        else
+            return before_->sputc(static_cast<char>(character));
+        return character;
+    }
+    std::streamsize xsputn(const char *data, std::streamsize size) override {
+        if (std::string *text = caught())
+            text->append(data, static_cast<size_t>(size));
+        else
+            return before_->sputn(data, size);
+        return size;
+    }
+    int sync() override { return caught() ? 0 : before_->pubsync(); }
+
+    std::streambuf *before_;
+};
+
+struct Caught {
+    Caught() {
+        CerrOfThisThread::install();
+        CerrOfThisThread::caught() = &text;
+    }
+    ~Caught() { CerrOfThisThread::caught() = nullptr; }
+    std::string text;
+};
+
+// Runs `body`; an exception gets what was written to std::cerr as its text, if anything was.
+template <class Body> auto explained(Body body) {
+    Caught caught;
+    try {
+        return body();
+    } catch (const c10::OutOfMemoryError &) {
+        throw;
+    } catch (const std::exception &) {
+        if (caught.text.empty())
+            throw;
+        const std::string mark = "Error: ";
+        const bool marked = caught.text.compare(0, mark.size(), mark) == 0;
+        throw std::runtime_error(marked ? caught.text.substr(mark.size()) : caught.text);
+    }
+}
+
+// The library in a package asks for libtorch.so by its name alone, and finds it if it is loaded. A
+// program needs not have it, since it is but a shell around the parts for CPU and CUDA; it lies
+// beside them.
+void load_libtorch() {
+    Dl_info part;
+    const auto *inside = reinterpret_cast<const void *>(
+        &torch::inductor::AOTIModelPackageLoader::load_metadata_from_package);
+    TORCH_CHECK(dladdr(inside, &part) != 0, "it is not known which file libtorch is in");
+    const std::string file = part.dli_fname;
+    const std::string shell = file.substr(0, file.rfind('/') + 1) + "libtorch.so";
+    TORCH_CHECK(dlopen(shell.c_str(), RTLD_NOW | RTLD_LOCAL) != nullptr,
+                "packages need the whole of libtorch, which cannot be loaded: ", dlerror(),
+                "; install torch with all that it depends on: pip install torch==2.11.0");
+}
+
+struct Package final : toolpool_shim_model {
+    Package(const std::string &path, c10::Device device)
+        : loader_(explained([&] {
+              load_libtorch();
+              return std::make_unique<torch::inductor::AOTIModelPackageLoader>(
+                  path, "model", /*run_single_threaded=*/false, /*num_runners=*/1, device.index());
+          })) {
+        const auto spec = loader_->get_call_spec();
+        TORCH_CHECK(spec.size() == 2, "the package does not say what its inputs and outputs are");
+        spec_ = spec[0] + "\n" + spec[1];
+    }
+
+    const std::vector<Input> &inputs() const override { return inputs_; }
+
+    std::string spec() const override { return spec_; }
+
+    void run(std::vector<at::Tensor> given, Outputs &outputs) const override {
+        auto results = explained([&] { return loader_->boxed_run(std::move(given)); });
+        for (size_t i = 0; i < results.size(); ++i)
+            outputs.list.emplace_back(std::string(), std::move(results[i]));
+    }
+
+    std::unique_ptr<torch::inductor::AOTIModelPackageLoader> loader_;
+    std::vector<Input> inputs_;
+    std::string spec_;
+};
+
+} // namespace
+
+extern "C" {
+
+// ---- Archives ----
+
+// Calls `entry` with the name of every file in the zip at `path`, without the folder that they all
+// lie in.
+int toolpool_shim_archive(const char *path, void (*entry)(void *user, const char *name), void *user,
+                          char *message) {
+    return guarded(message, [&] {
+        caffe2::serialize::PyTorchStreamReader reader{std::string(path)};
+        for (const std::string &name : reader.getAllRecords())
+            entry(user, name.c_str());
+    });
+}
+
+// Calls `entry` with every key and value of a package's metadata.
+int toolpool_shim_package_metadata(const char *path,
+                                   void (*entry)(void *user, const char *key, const char *value),
+                                   void *user, char *message) {
+    return guarded(message, [&] {
+        using torch::inductor::AOTIModelPackageLoader;
+        for (const auto &[key, value] :
+             AOTIModelPackageLoader::load_metadata_from_package(path, "model"))
+            entry(user, key.c_str(), value.c_str());
+    });
+}
+
+// ---- Models ----
+
+// A TorchScript module on the CPU (`device` < 0) or a CUDA device; its floating-point weights as
+// `type` if that is not negative.
+int toolpool_shim_script_load(const char *path, int device, int type, toolpool_shim_model **out,
+                              char *message) {
+    return guarded(message, [&] {
+        std::optional<at::ScalarType> as;
+        if (type >= 0)
+            as = static_cast<at::ScalarType>(type);
+        *out = new Script(path, device_of(device), as);
+    });
+}
+
+// An AOTInductor package on the device that it was compiled for.
+int toolpool_shim_package_load(const char *path, int device, toolpool_shim_model **out,
+                               char *message) {
+    return guarded(message, [&] { *out = new Package(path, device_of(device)); });
+}
+
+void toolpool_shim_model_free(toolpool_shim_model *model) { delete model; }
+
+// Calls `entry` with every input of a model.
+int toolpool_shim_model_inputs(const toolpool_shim_model *model,
+                               void (*entry)(void *user, const char *name, bool required),
+                               void *user, char *message) {
+    return guarded(message, [&] {
+        for (const Input &input : model->inputs())
+            entry(user, input.name.c_str(), input.required);
+    });
+}
+
+// Calls `entry` with a package's call specification: two lines of JSON, of its inputs and of its
+// outputs; empty for a module.
+int toolpool_shim_model_spec(const toolpool_shim_model *model,
+                             void (*entry)(void *user, const char *spec), void *user,
+                             char *message) {
+    return guarded(message, [&] { entry(user, model->spec().c_str()); });
+}
+
+// Runs a model on `n` tensors, NULL for an input that is left out, and calls `entry` with each
+// output, which then belongs to the callee; its name is empty where the call specification names
+// it.
+int toolpool_shim_model_run(const toolpool_shim_model *model, const at::Tensor *const *inputs,
+                            size_t n,
+                            void (*entry)(void *user, const char *name, at::Tensor *output),
+                            void *user, char *message) {
+    return guarded(message, [&] {
+        const c10::InferenceMode inference;
+        std::vector<at::Tensor> given(n);
+        for (size_t i = 0; i < n; ++i)
+            if (inputs[i])
+                given[i] = *inputs[i];
+        Outputs outputs;
+        model->run(std::move(given), outputs);
+        for (const auto &[name, tensor] : outputs.list)
+            entry(user, name.c_str(), new at::Tensor(tensor));
+    });
+}
+
+// ---- Inputs ----
+
+// A tensor over memory of the caller, which must stay while the tensor or a share of it lives.
+int toolpool_shim_borrow(const void *data, size_t bytes, const int64_t *sizes, size_t n, int type,
+                         at::Tensor **out, char *message) {
+    return guarded(message, [&] {
+        void *address = const_cast<void *>(data); // Read only: see toolpool_shim_protect().
+        c10::DataPtr pointer(address, address, [](void *) {}, c10::Device(c10::DeviceType::CPU));
+        c10::Storage storage(c10::Storage::use_byte_size_t(), bytes, std::move(pointer),
+                             c10::GetAllocator(c10::DeviceType::CPU), /*resizable=*/false);
+        auto tensor = at::detail::make_tensor<c10::TensorImpl>(
+            std::move(storage), c10::DispatchKeySet(c10::DispatchKey::CPU),
+            c10::scalarTypeToTypeMeta(static_cast<at::ScalarType>(type)));
+        tensor.unsafeGetTensorImpl()->set_sizes_contiguous(c10::IntArrayRef(sizes, n));
+        *out = new at::Tensor(std::move(tensor));
+    });
+}
+
+// A share of `tensor` that is copied when something writes to it, as long as `tensor` lives.
+int toolpool_shim_protect(const at::Tensor *tensor, at::Tensor **out, char *message) {
+    return guarded(message, [&] { *out = new at::Tensor(at::_lazy_clone(*tensor)); });
+}
+
+// Memory of the host for an input of the model, pinned for copies to CUDA if wished; not
+// initialised.
+int toolpool_shim_staging(const int64_t *sizes, size_t n, int type, bool pinned, at::Tensor **out,
+                          char *message) {
+    return guarded(message, [&] {
+        *out = new at::Tensor(
+            at::empty(c10::IntArrayRef(sizes, n),
+                      at::TensorOptions(static_cast<at::ScalarType>(type)).pinned_memory(pinned)));
+    });
+}
+
+} // extern "C"
