@@ -248,6 +248,20 @@ typedef struct toolpool_device_t {
 } toolpool_device_t;
 
 /**
+ * One option, for toolpool_open_with() and a tool's entry: NUL-terminated UTF-8, valid during the call.
+ */
+typedef struct toolpool_option_t {
+  /**
+   * The option's name.
+   */
+  const char *key;
+  /**
+   * Its value as the user wrote it.
+   */
+  const char *value;
+} toolpool_option_t;
+
+/**
  * Element types of tensors. Values are those of the wire and never change.
  */
 typedef int32_t toolpool_dtype_t;
@@ -776,20 +790,6 @@ typedef struct toolpool_host_t {
 } toolpool_host_t;
 
 /**
- * One option as a tool's entry receives it: NUL-terminated UTF-8, valid during the call.
- */
-typedef struct toolpool_option_t {
-  /**
-   * The option's name.
-   */
-  const char *key;
-  /**
-   * Its value as the user wrote it.
-   */
-  const char *value;
-} toolpool_option_t;
-
-/**
  * The function that a shared library exports for each of its tools; `toolpool_tool_open("library",
  * "libmine.so:mytool", …)` calls `mytool`.
  *
@@ -1088,6 +1088,26 @@ toolpool_status_t toolpool_open(const char *devices,
                                 struct toolpool_error_t **err);
 
 /**
+ * Opens a pool with options. One that is given twice has its last value.
+ *
+ * | key | value | default | meaning |
+ * | --- | --- | --- | --- |
+ * | `memory_limit` | a number above 0 | what the device has | bytes that loaded tools may take on one device; those that were not used for longest make room for others |
+ * | `threads` | 1 to 1024 | an even share of the cores | CPU threads of each CPU slot |
+ * | `trust` | `code`, `data` | `code` | with `data`, tools made of files that are programs (TorchScript, AOTInductor) are refused when they are submitted, before their file is loaded; a library's code has run once toolpool_tool_open() returns, so nothing is refused of it |
+ *
+ * @param devices    as for toolpool_open()
+ * @param options    `n_options` of them, read during the call; NULL if there are none
+ * @param n_options  how many
+ * @param out        receives the pool; end it with toolpool_close()
+ */
+toolpool_status_t toolpool_open_with(const char *devices,
+                                     const struct toolpool_option_t *options,
+                                     size_t n_options,
+                                     struct toolpool_t **out,
+                                     struct toolpool_error_t **err);
+
+/**
  * Lists the slots of a pool, in the order of their numbers.
  *
  * @param out  receives the list; free it with toolpool_devices_free()
@@ -1132,7 +1152,6 @@ void toolpool_close(struct toolpool_t *pool);
  * | `echo` | NULL | copies the first field of an item to the output `output` (bytes) |
  * | `esm2` | a transformers directory, or a hub id in the local Hugging Face cache | ESM-2 protein embeddings |
  * | `library` | `FILE:SYMBOL` or `FILE:SYMBOL:SOURCE` | the tool that ::toolpool_entry_t SYMBOL of a shared library makes |
- *
  * | `torchscript` | a `.pt` file of `torch.jit.save` | a PyTorch model, on any device |
  *
  * The first torch tool of a process loads libtorch and the torch backend. Libraries, `.pt` and `.pt2` files are programs:

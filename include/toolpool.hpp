@@ -127,6 +127,12 @@ class Pool : public detail::Handle<toolpool_t, toolpool_close> {
     explicit Pool(const std::string &devices = "auto")
         : Handle(detail::make<toolpool_t>(toolpool_open, detail::c_str(devices))) {}
 
+    /// With options, as {{"memory_limit", "8000000000"}, {"trust", "data"}}: toolpool_open_with()
+    /// lists them.
+    Pool(const std::string &devices,
+         std::initializer_list<std::pair<std::string, std::string>> options)
+        : Handle(open_with(devices, options)) {}
+
     /// Runs a tool on items; returns when all are done, with results in their order.
     [[nodiscard]] Results run(const Tool &tool, const Items &items) {
         return detail::planned(
@@ -155,6 +161,18 @@ class Pool : public detail::Handle<toolpool_t, toolpool_close> {
     /// Cancels the jobs and ends the workers; other calls, also those under way on other threads,
     /// then throw TOOLPOOL_ERR_CLOSED. Does nothing inside a lambda of a tool.
     void close() noexcept { toolpool_close(get()); }
+
+  private:
+    static toolpool_t *
+    open_with(const std::string &devices,
+              std::initializer_list<std::pair<std::string, std::string>> options) {
+        std::vector<toolpool_option_t> read;
+        read.reserve(options.size());
+        for (const auto &[key, value] : options)
+            read.push_back({detail::c_str(key), detail::c_str(value)});
+        return detail::make<toolpool_t>(toolpool_open_with, detail::c_str(devices), read.data(),
+                                        read.size());
+    }
 };
 
 /// Every visible GPU, and then the CPU.

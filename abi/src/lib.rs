@@ -237,7 +237,7 @@ pub struct toolpool_callbacks_t {
     pub runs_code: u64,
 }
 
-/// One option as a tool's entry receives it: NUL-terminated UTF-8, valid during the call.
+/// One option, for toolpool_open_with() and a tool's entry: NUL-terminated UTF-8, valid during the call.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct toolpool_option_t {

@@ -1,15 +1,20 @@
 use std::ffi::c_char;
+use std::num::{NonZeroU64, NonZeroUsize};
+use std::ptr::null;
 
-use toolpool_abi::{TOOLPOOL_OK, TOOLPOOL_PENDING, toolpool_error_t, toolpool_status_t};
+use toolpool_abi::{
+    TOOLPOOL_OK, TOOLPOOL_PENDING, toolpool_error_t, toolpool_option_t, toolpool_status_t,
+};
 
 use super::device::toolpool_devices_t;
 use super::shell::{Shell, open_pool, toolpool_t};
 use super::tool::{current, toolpool_tool_t};
-use super::{Handle, check_out, export, give, limit, quietly, refuse_inside, text_or_null};
+use super::{Handle, check_out, export, give, limit, quietly, refuse_inside, text, text_or_null};
 use crate::callback;
 use crate::device;
+use crate::error::{Error, Result, Status};
 use crate::log::{Level, log};
-use crate::pool::Pool;
+use crate::pool::{Pool, PoolOptions, Trust};
 use crate::tools::describe;
 
 /// Opens a pool: one warm worker thread on each slot that `devices` names.
@@ -36,17 +41,109 @@ pub unsafe extern "C" fn toolpool_open(
     err: *mut *mut toolpool_error_t,
 ) -> toolpool_status_t {
     // SAFETY: the pointers are as the header says.
+    unsafe { toolpool_open_with(devices, null(), 0, out, err) }
+}
+
+/// Opens a pool with options. One that is given twice has its last value.
+///
+/// | key | value | default | meaning |
+/// | --- | --- | --- | --- |
+/// | `memory_limit` | a number above 0 | what the device has | bytes that loaded tools may take on one device; those that were not used for longest make room for others |
+/// | `threads` | 1 to 1024 | an even share of the cores | CPU threads of each CPU slot |
+/// | `trust` | `code`, `data` | `code` | with `data`, tools made of files that are programs (TorchScript, AOTInductor) are refused when they are submitted, before their file is loaded; a library's code has run once toolpool_tool_open() returns, so nothing is refused of it |
+///
+/// @param devices    as for toolpool_open()
+/// @param options    `n_options` of them, read during the call; NULL if there are none
+/// @param n_options  how many
+/// @param out        receives the pool; end it with toolpool_close()
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn toolpool_open_with(
+    devices: *const c_char,
+    options: *const toolpool_option_t,
+    n_options: usize,
+    out: *mut *mut toolpool_t,
+    err: *mut *mut toolpool_error_t,
+) -> toolpool_status_t {
+    // SAFETY: the pointers are as the header says.
     unsafe {
         export(err, || {
             check_out(out)?;
+            let options = read_options(options, n_options)?;
             let slots = device::parse(
                 text_or_null(devices, "the device string")?,
                 &device::visible(),
             )?;
-            let pool = Pool::open(slots)?;
+            let pool = Pool::open_with(slots, &options)?;
             give(out, || Shell::around(pool))
         })
     }
+}
+
+/// # Safety
+/// `options` is NULL or points to `n` options, whose strings are NULL or NUL-terminated.
+unsafe fn read_options(options: *const toolpool_option_t, n: usize) -> Result<PoolOptions> {
+    let mut read = PoolOptions::default();
+    if n == 0 {
+        return Ok(read);
+    }
+    if options.is_null() {
+        return Err(super::null("the array of options"));
+    }
+    for index in 0..n {
+        // SAFETY: as required of the caller.
+        let option = unsafe { &*options.add(index) };
+        // SAFETY: as required of the caller.
+        let (key, value) = unsafe {
+            (
+                text(option.key, "an option's key")?,
+                text(option.value, "an option's value")?,
+            )
+        };
+        set(&mut read, key, value)?;
+    }
+    Ok(read)
+}
+
+const MOST_THREADS: NonZeroUsize = NonZeroUsize::new(1024).unwrap();
+
+const KEYS: &str = "memory_limit, threads, trust";
+
+fn set(options: &mut PoolOptions, key: &str, value: &str) -> Result<()> {
+    let refused = |known: &str| {
+        Error::new(
+            Status::Option,
+            format_args!("'{value}' is no value of '{key}', which is {known}"),
+        )
+    };
+    match key {
+        "memory_limit" => {
+            let bytes: NonZeroU64 = value
+                .parse()
+                .map_err(|_| refused("a number of bytes above 0"))?;
+            options.memory_limit = Some(bytes.get());
+        }
+        "threads" => {
+            let threads = value
+                .parse()
+                .ok()
+                .filter(|&threads| threads <= MOST_THREADS);
+            options.threads = Some(threads.ok_or_else(|| refused("a number from 1 to 1024"))?);
+        }
+        "trust" => {
+            options.trust = match value {
+                "code" => Trust::Code,
+                "data" => Trust::Data,
+                _ => return Err(refused("'code' or 'data'")),
+            }
+        }
+        _ => {
+            return Err(Error::new(
+                Status::Option,
+                format_args!("pools have no option '{key}'; there are {KEYS}"),
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// Lists the slots of a pool, in the order of their numbers.

@@ -11,6 +11,7 @@ mod tally;
 mod warm;
 mod worker;
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
@@ -18,7 +19,7 @@ use std::time::Duration;
 
 pub use job::{Job, JobOptions, Next, OnDeviceLost, Progress};
 
-use crate::device::Slot;
+use crate::device::{Kind, Slot};
 use crate::error::{Error, Result, Status};
 use crate::mem::Items;
 use crate::tool::Tool;
@@ -35,13 +36,28 @@ pub struct Pool {
     /// Ends what takes longer than it may; there once something has a time limit.
     watch: Mutex<Option<JoinHandle<()>>>,
     jobs: AtomicU64,
+    trust: Trust,
 }
 
 /// What a caller can say about a pool.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct PoolOptions {
     /// Bytes that loaded tools may take on one device; what the device has if not said.
     pub memory_limit: Option<u64>,
+    /// Threads of each CPU slot; an even share of the cores if not said.
+    pub threads: Option<NonZeroUsize>,
+    /// What tools may be made of.
+    pub trust: Trust,
+}
+
+/// What a pool takes tools to be made of.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Trust {
+    /// Also files that are programs.
+    #[default]
+    Code,
+    /// No files that are programs.
+    Data,
 }
 
 impl Pool {
@@ -51,9 +67,16 @@ impl Pool {
     }
 
     /// The same, with options.
-    pub fn open_with(slots: Vec<Slot>, options: &PoolOptions) -> Result<Self> {
+    pub fn open_with(mut slots: Vec<Slot>, options: &PoolOptions) -> Result<Self> {
+        if let Some(threads) = options.threads {
+            let cpus = slots
+                .iter_mut()
+                .filter(|slot| slot.device.kind == Kind::Cpu);
+            cpus.for_each(|slot| slot.threads = threads.get());
+        }
         let queue = Arc::new(Queue::new(&slots, options.memory_limit));
         let pool = Self {
+            trust: options.trust,
             workers: Mutex::default(),
             watch: Mutex::default(),
             jobs: AtomicU64::new(0),
@@ -91,6 +114,7 @@ impl Pool {
         items: Arc<Items>,
         options: &JobOptions,
     ) -> Result<Arc<Job>> {
+        self.check_trust(&*tool)?;
         let id = self.jobs.fetch_add(1, Ordering::Relaxed);
         let queue = Arc::downgrade(&self.queue);
         let job = Job::new(id, tool, items, options, &self.slots, queue)?;
@@ -99,6 +123,20 @@ impl Pool {
         }
         self.queue.add(&job)?;
         Ok(job)
+    }
+
+    fn check_trust(&self, tool: &dyn Tool) -> Result<()> {
+        if self.trust == Trust::Data && tool.runs_code() {
+            return Err(Error::new(
+                Status::Tool,
+                format_args!(
+                    "this pool takes data alone (trust=data), and {} is made of a file that is a program; open the pool \
+                     with trust=code if you know where the file comes from",
+                    tool.name()
+                ),
+            ));
+        }
+        Ok(())
     }
 
     /// Has somebody watch time limits.
@@ -120,6 +158,7 @@ impl Pool {
 
     /// Loads a tool onto every slot and returns when it is warm on all, or with the first failure.
     pub fn warm(&self, tool: Arc<dyn Tool>) -> Result<()> {
+        self.check_trust(&*tool)?;
         let warm_up = Arc::new(WarmUp::new(tool));
         self.queue.warm(&warm_up)?;
         warm_up.wait()

@@ -28,6 +28,11 @@ void devices() {
     check_error(open("cpu*0"), TOOLPOOL_ERR_DEVICE, "cpu*0");
     check_error(open("\xff"), TOOLPOOL_ERR_ARGUMENT, "UTF-8");
     check_error(open(with_nul), TOOLPOOL_ERR_ARGUMENT, "'a' comes a NUL");
+    const auto with = [](const std::string &key, const std::string &value) {
+        return [=] { toolpool::Pool("cpu", {{key, value}}); };
+    };
+    check_error(with("trust", "maybe"), TOOLPOOL_ERR_OPTION, "'code' or 'data'");
+    check_error(with("threads", with_nul), TOOLPOOL_ERR_ARGUMENT, "'a' comes a NUL");
     check_error([] { (void)toolpool::devices("nonsense"); }, TOOLPOOL_ERR_DEVICE, "nonsense");
 }
 

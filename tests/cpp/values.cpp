@@ -41,7 +41,7 @@ void strings_of_every_kind_come_back_in_order() {
 }
 
 void a_loop_may_run_over_temporary_results() {
-    toolpool::Pool pool{"cpu*1"};
+    toolpool::Pool pool{"cpu*1", {{"threads", "1"}, {"trust", "data"}}};
     const toolpool::Tool tool{"echo"};
     std::size_t next = 0;
     std::string all;
