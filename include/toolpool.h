@@ -70,7 +70,7 @@
 
 /** Initialises a toolpool_slot_report_t. */
 #define TOOLPOOL_SLOT_REPORT_INIT \
-  {sizeof(toolpool_slot_report_t), NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL}
+  {sizeof(toolpool_slot_report_t), NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL, 0}
 
 
 /**
@@ -470,7 +470,8 @@ typedef struct toolpool_progress_t {
    */
   double elapsed_s;
   /**
-   * Seconds until the end, estimated by the rate so far; negative as long as there is none.
+   * Seconds until the end, at the speeds of the slots so far, if they do nothing else; negative as long as they are
+   * unknown.
    */
   double remaining_s;
 } toolpool_progress_t;
@@ -609,7 +610,7 @@ typedef struct toolpool_summary_t {
    */
   double bound_s;
   /**
-   * How long the job will still take, at the speeds so far; 0 once it has ended, below 0 while that is unknown.
+   * Seconds until the end, as ::toolpool_progress_t has them.
    */
   double remaining_s;
   /**
@@ -707,6 +708,11 @@ typedef struct toolpool_slot_report_t {
    * The message that belongs to `lost`, NUL-terminated UTF-8; "" for none.
    */
   const char *lost_message;
+  /**
+   * The budget of a batch when its last one ended, in the unit of `extent`: what the tool says, or what was found to
+   * be fast and to fit into memory; 0 before.
+   */
+  uint64_t batch_budget;
 } toolpool_slot_report_t;
 
 /**

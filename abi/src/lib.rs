@@ -442,7 +442,8 @@ pub struct toolpool_progress_t {
     pub cost_done: f64,
     /// Seconds since the submission, until the end.
     pub elapsed_s: f64,
-    /// Seconds until the end, estimated by the rate so far; negative as long as there is none.
+    /// Seconds until the end, at the speeds of the slots so far, if they do nothing else; negative as long as they are
+    /// unknown.
     pub remaining_s: f64,
 }
 
@@ -481,7 +482,7 @@ pub struct toolpool_summary_t {
     /// cost / sum of speeds and longest / largest speed, without loads. `makespan_s / bound_s` is 1 where no schedule could
     /// have been better. 0 before the first batch has ended.
     pub bound_s: f64,
-    /// How long the job will still take, at the speeds so far; 0 once it has ended, below 0 while that is unknown.
+    /// Seconds until the end, as ::toolpool_progress_t has them.
     pub remaining_s: f64,
     /// `done / elapsed_s`.
     pub items_per_s: f64,
@@ -534,4 +535,7 @@ pub struct toolpool_slot_report_t {
     pub reserved: i32,
     /// The message that belongs to `lost`, NUL-terminated UTF-8; "" for none.
     pub lost_message: *const c_char,
+    /// The budget of a batch when its last one ended, in the unit of `extent`: what the tool says, or what was found to
+    /// be fast and to fit into memory; 0 before.
+    pub batch_budget: u64,
 }

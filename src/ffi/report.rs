@@ -102,6 +102,7 @@ fn slot_report(report: &Report, slot: &SlotReport, device: &Text) -> toolpool_sl
         lost,
         reserved: 0,
         lost_message,
+        batch_budget: slot.batch_budget,
     }
 }
 

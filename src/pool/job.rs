@@ -13,7 +13,7 @@ use crate::error::{Error, Result, Status};
 use crate::mem::{ELSEWHERE, Finished, Items, Part, Results};
 use crate::plan::batch::{Cut, amount};
 use crate::plan::dedup::{Dedup, Positions};
-use crate::report::Report;
+use crate::report::{Report, time_for};
 use crate::tool::{Batch, Tool};
 
 /// What a caller can say about a job.
@@ -82,7 +82,7 @@ pub struct Progress {
     pub cost_done: f64,
     /// Since the submission, until the end.
     pub elapsed: Duration,
-    /// Until the end, by the rate so far; `None` as long as there is none.
+    /// Until the end, at the speeds of the slots so far; `None` as long as they are unknown.
     pub remaining: Option<Duration>,
 }
 
@@ -243,7 +243,11 @@ impl Job {
             cost: tally.cost,
             cost_done: tally.cost_done,
             elapsed: now.saturating_duration_since(tally.submitted),
-            remaining: remaining(&state, now),
+            remaining: if state.over() {
+                Some(Duration::ZERO)
+            } else {
+                time_for(tally.cost - tally.cost_done, &tally.slots)
+            },
             total: self.dedup.positions() as u64,
             done: state.done,
             failed: state.failed,
@@ -574,15 +578,4 @@ impl Job {
             queue.wake();
         }
     }
-}
-
-/// What is left, at the rate of what has been done since the first batch began.
-fn remaining(state: &State, now: Instant) -> Option<Duration> {
-    if state.over() {
-        return Some(Duration::ZERO);
-    }
-    let tally = &state.tally;
-    let worked = now.saturating_duration_since(tally.begun?).as_secs_f64();
-    let left = worked * (tally.cost - tally.cost_done) / tally.cost_done;
-    Duration::try_from_secs_f64(left.max(0.0)).ok()
 }

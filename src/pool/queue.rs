@@ -336,7 +336,7 @@ impl Queue {
         let seat = &mut state.seats[slot];
         let busy = now.saturating_duration_since(flight.begin.max(seat.landed));
         seat.landed = now;
-        state.learn(slot, &flight, busy, &outcome);
+        let budget = state.learn(slot, &flight, busy, &outcome);
         state.serve(flight.job.id(), busy, flight.expected);
         let landing = Landing {
             slot: &state.seats[slot].slot.clone(),
@@ -347,6 +347,7 @@ impl Queue {
             extent: flight.extent,
             relieved,
             larger: state.larger(slot, &flight.job),
+            budget,
         };
         drop(state);
         let failed = outcome.is_err();
@@ -722,6 +723,7 @@ fn give_up(flight: Flight, slot: &Slot, reason: &Error) {
         extent: flight.extent,
         relieved: false,
         larger: false,
+        budget: flight.job.limits().cut.budget,
     };
     let Flight { job, planned, .. } = flight;
     job.land(Arc::unwrap_or_clone(planned), Err(reason.clone()), &landing);
@@ -774,7 +776,14 @@ impl State {
     }
 
     /// Keeps what a batch taught about the tool on the slot.
-    fn learn(&mut self, slot: usize, flight: &Flight, busy: Duration, outcome: &Result<Part>) {
+    /// The budget of the next.
+    fn learn(
+        &mut self,
+        slot: usize,
+        flight: &Flight,
+        busy: Duration,
+        outcome: &Result<Part>,
+    ) -> u64 {
         let seconds = busy.as_secs_f64();
         let facts = &mut self.learnt.of(&flight.job)[slot];
         match outcome {
@@ -795,6 +804,7 @@ impl State {
             }
             Err(_) => {}
         }
+        facts.budget.now()
     }
 
     /// A slot has spent time on a job, of which `expected` seconds had been counted before.

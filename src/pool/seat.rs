@@ -182,4 +182,6 @@ pub struct Landing<'a> {
     pub relieved: bool,
     /// Some slot that works has more memory.
     pub larger: bool,
+    /// The budget of the slot's next batch.
+    pub budget: u64,
 }

@@ -14,8 +14,6 @@ pub struct Tally {
     pub submitted: Instant,
     pub planning: Duration,
     pub ended: Option<Instant>,
-    /// When the first batch or load began.
-    pub begun: Option<Instant>,
     /// Sum of the finite costs of the distinct items.
     pub cost: f64,
     pub cost_done: f64,
@@ -39,7 +37,6 @@ impl Tally {
             submitted: Instant::now(),
             planning: Duration::ZERO,
             ended: None,
-            begun: None,
             cost,
             cost_done: 0.0,
             longest,
@@ -62,6 +59,7 @@ impl Tally {
         let slot = &mut self.slots[number];
         slot.batches += 1;
         slot.busy += landing.busy;
+        slot.batch_budget = landing.budget;
         if failure.is_some_and(|error| error.status() == Status::OutOfMemory) {
             slot.out_of_memory += 1;
         }
@@ -101,7 +99,6 @@ impl Tally {
         end: Instant,
         failure: Option<&Error>,
     ) {
-        self.begun = Some(self.begun.map_or(begin, |first| first.min(begin)));
         let since = |time: Instant| time.saturating_duration_since(self.submitted);
         self.spans.push(Span {
             slot: slot as u32,

@@ -85,11 +85,17 @@ impl Report {
         if self.done >= self.total || self.stopped.is_some() {
             return Some(Duration::ZERO);
         }
-        let live = self.slots.iter().filter(|slot| slot.lost.is_none());
-        let speed: f64 = live.filter_map(SlotReport::speed).sum();
-        let left = (self.cost - self.cost_done).max(0.0);
-        Duration::try_from_secs_f64(left / speed).ok()
+        time_for(self.cost - self.cost_done, &self.slots)
     }
+}
+
+/// How long the slots that are not lost take for so much cost, at their measured speeds, if they do nothing else; `None`
+/// while no speed is known.
+#[must_use]
+pub fn time_for(cost: f64, slots: &[SlotReport]) -> Option<Duration> {
+    let live = slots.iter().filter(|slot| slot.lost.is_none());
+    let speed: f64 = live.filter_map(SlotReport::speed).sum();
+    Duration::try_from_secs_f64(cost.max(0.0) / speed).ok()
 }
 
 /// `part` over `whole`; nothing of nothing is nothing.

@@ -55,6 +55,7 @@ struct Slot<'a> {
     splits: u64,
     retries: u64,
     out_of_memory: u64,
+    batch_budget: u64,
     lost: Option<Failure<'a>>,
 }
 
@@ -125,6 +126,7 @@ impl<'a> Slot<'a> {
             splits: slot.splits,
             retries: slot.retries,
             out_of_memory: slot.out_of_memory,
+            batch_budget: slot.batch_budget,
             lost: slot.lost.as_ref().map(Failure::of),
         }
     }
@@ -172,13 +174,13 @@ mod tests {
                     "slot": 0, "device": "cuda:0", "items": 6, "failed": 1, "batches": 2, "extent": 60,
                     "cost": 80.0, "cost_share": 0.6666666666666666, "cost_per_s": 20.0,
                     "busy_s": 4.0, "load_s": 1.0, "idle_s": 0.0, "busy_share": 0.8,
-                    "splits": 0, "retries": 0, "out_of_memory": 0, "lost": null
+                    "splits": 0, "retries": 0, "out_of_memory": 0, "batch_budget": 30, "lost": null
                 },
                 {
                     "slot": 1, "device": "cpu", "items": 4, "failed": 0, "batches": 3, "extent": 80,
                     "cost": 40.0, "cost_share": 0.3333333333333333, "cost_per_s": 10.0,
                     "busy_s": 4.0, "load_s": 0.0, "idle_s": 1.0, "busy_share": 0.8,
-                    "splits": 1, "retries": 3, "out_of_memory": 1,
+                    "splits": 1, "retries": 3, "out_of_memory": 1, "batch_budget": 40,
                     "lost": {"status": -10, "message": "it \"fell\"\noff the bus"}
                 }
             ]

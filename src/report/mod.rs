@@ -12,6 +12,8 @@ mod timeline;
 mod trace;
 mod words;
 
+pub use figures::time_for;
+
 use std::time::Duration;
 
 use crate::error::{Error, Status};
@@ -77,6 +79,8 @@ pub struct SlotReport {
     pub retries: u64,
     /// Batches that ran out of memory.
     pub out_of_memory: u64,
+    /// The budget of a batch when its last one ended; 0 before.
+    pub batch_budget: u64,
     /// Why the slot is lost or stuck, if it is.
     pub lost: Option<Error>,
 }

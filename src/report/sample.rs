@@ -58,6 +58,7 @@ pub fn two_slots() -> Report {
                 cost: 80.0,
                 busy: seconds(4.0),
                 load: seconds(1.0),
+                batch_budget: 30,
                 ..SlotReport::default()
             },
             SlotReport {
@@ -69,6 +70,7 @@ pub fn two_slots() -> Report {
                 busy: seconds(4.0),
                 splits: 1,
                 out_of_memory: 1,
+                batch_budget: 40,
                 ..SlotReport::default()
             },
         ],

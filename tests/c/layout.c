@@ -76,7 +76,7 @@ FIELD(toolpool_summary_t, stopped, 136);
 FIELD(toolpool_summary_t, reserved, 140);
 FIELD(toolpool_summary_t, stopped_message, 144);
 
-LAYOUT(toolpool_slot_report_t, 128);
+LAYOUT(toolpool_slot_report_t, 136);
 FIELD(toolpool_slot_report_t, size, 0);
 FIELD(toolpool_slot_report_t, device, 8);
 FIELD(toolpool_slot_report_t, items, 16);
@@ -94,6 +94,7 @@ FIELD(toolpool_slot_report_t, out_of_memory, 104);
 FIELD(toolpool_slot_report_t, lost, 112);
 FIELD(toolpool_slot_report_t, reserved, 116);
 FIELD(toolpool_slot_report_t, lost_message, 120);
+FIELD(toolpool_slot_report_t, batch_budget, 128);
 
 LAYOUT(toolpool_tensor_t, 112);
 FIELD(toolpool_tensor_t, size, 0);

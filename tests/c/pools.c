@@ -106,8 +106,7 @@ static void the_least_recently_used_tool_makes_room(void) {
 static void slots_of_one_device_share_its_memory(void) {
     large_t first_calls, second_calls;
     toolpool_t *pool = open_with("cpu*2", "memory_limit", "104857600");
-    toolpool_tool_t *first = large_tool(&first_calls, 60),
-                    *second = large_tool(&second_calls, 60);
+    toolpool_tool_t *first = large_tool(&first_calls, 60), *second = large_tool(&second_calls, 60);
     OK(toolpool_warm(pool, first, &err));
     CHECK(first_calls.calls.loads == 2); /* one tool on one device counts once */
     OK(toolpool_warm(pool, second, &err));

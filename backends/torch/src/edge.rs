@@ -246,6 +246,7 @@ impl Given<'_> {
         callbacks.measure = Some(measure::<T>);
         callbacks.unload = Some(unload::<T>);
         callbacks.destroy = Some(destroy::<T>);
+        callbacks.memory = Some(memory::<T>);
         callbacks.batch_budget = handle.tool.batch_budget();
         callbacks.batch_budget_most = handle.tool.batch_budget_most();
         callbacks.runs_code = handle.tool.runs_code().into();
@@ -353,6 +354,19 @@ unsafe extern "C" fn collect<T: Tool>(
     let status = guard(host, err, || T::collect(started.work, &exchange));
     state.lost |= status == TOOLPOOL_ERR_DEVICE_LOST;
     status
+}
+
+unsafe extern "C" fn memory<T: Tool>(
+    user: *mut c_void,
+    device: *const toolpool_device_t,
+    _state: *mut c_void,
+) -> u64 {
+    // SAFETY: `user` is the entry's Handle, and the core's device is valid during the call.
+    let (handle, device) = unsafe { (&*user.cast::<Handle<T>>(), &*device) };
+    let known = catch_unwind(AssertUnwindSafe(|| {
+        place(device).map_or(0, |place| handle.tool.memory(place))
+    }));
+    known.unwrap_or(0)
 }
 
 unsafe extern "C" fn measure<T: Tool>(

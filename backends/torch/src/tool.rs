@@ -22,6 +22,9 @@ pub trait Tool: Sized + Send + Sync + 'static {
         0
     }
 
+    /// Bytes of the device's memory that its weights take there, however many workers share them; 0 if unknown.
+    fn memory(&self, place: Place) -> u64;
+
     /// Whether the source is a program.
     fn runs_code(&self) -> bool;
 

@@ -67,6 +67,12 @@ impl Checkpoint {
         self.entries.contains_key("contact_head.regression.weight")
     }
 
+    /// How many numbers the weights are.
+    pub fn parameters(&self) -> usize {
+        let size = |entry: &Entry| entry.shape.iter().product::<usize>();
+        self.entries.values().map(size).sum()
+    }
+
     /// The directory's canonical path.
     pub fn directory(&self) -> &Path {
         &self.directory

@@ -13,6 +13,16 @@ pub enum Dtype {
     Fp16,
 }
 
+/// How the most tokens in one batch are chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tokens {
+    /// A number that suits the device.
+    ByDevice,
+    /// Found on each slot, while it works: larger for as long as that is faster.
+    Auto,
+    Fixed(u64),
+}
+
 /// What to do with a sequence of more residues than `max_length`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnLong {
@@ -48,8 +58,8 @@ pub struct Options {
     /// Layers as the user numbered them: 0 is the embedding, -1 the last.
     pub layers: Vec<i64>,
     pub dtype: Dtype,
-    /// Most tokens in one batch; None: chosen by device.
-    pub tokens_per_batch: Option<u64>,
+    /// Most tokens in one batch.
+    pub tokens_per_batch: Tokens,
     pub on_long: OnLong,
     /// Residues above which `on_long` decides.
     pub max_length: usize,
@@ -64,7 +74,7 @@ impl Default for Options {
             },
             layers: vec![-1],
             dtype: Dtype::Auto,
-            tokens_per_batch: None,
+            tokens_per_batch: Tokens::ByDevice,
             on_long: OnLong::Error,
             max_length: 1022,
         }
@@ -82,7 +92,7 @@ impl Options {
                 "outputs" => options.outputs = parse_outputs(value)?,
                 "layers" => options.layers = parse_list(key, value)?,
                 "dtype" => options.dtype = parse_dtype(value)?,
-                "tokens_per_batch" => options.tokens_per_batch = Some(parse_positive(key, value)?),
+                "tokens_per_batch" => options.tokens_per_batch = parse_tokens(key, value)?,
                 "on_long" => options.on_long = parse_on_long(value)?,
                 "max_length" => options.max_length = parse_positive(key, value)? as usize,
                 _ => {
@@ -154,6 +164,14 @@ fn parse_list(key: &str, value: &str) -> Result<Vec<i64>> {
             })
         })
         .collect()
+}
+
+fn parse_tokens(key: &str, value: &str) -> Result<Tokens> {
+    if value == "auto" {
+        return Ok(Tokens::Auto);
+    }
+    let fixed = parse_positive(key, value).map(Tokens::Fixed);
+    fixed.map_err(|_| bad(key, value, "auto or a whole number of at least 1"))
 }
 
 fn parse_dtype(value: &str) -> Result<Dtype> {

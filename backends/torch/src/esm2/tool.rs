@@ -4,13 +4,14 @@ use super::alphabet;
 use super::batch::{Batch, Request, Results};
 use super::checkpoint::Checkpoint;
 use super::config::Config;
-use super::options::{Dtype, OnLong, Options};
+use super::options::{Dtype, OnLong, Options, Tokens};
 use super::share::{self, Weights};
 use super::{cpu, gpu, hub};
 use crate::error::{Error, Result};
 use crate::exchange::{Exchange, View};
 use crate::place::{self, Place};
 use crate::tool;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use tch::{Device, Kind, Tensor};
 
@@ -18,6 +19,8 @@ use tch::{Device, Kind, Tensor};
 const CPU_TOKENS: u64 = 4096;
 /// Tokens in a batch on a GPU.
 const CUDA_TOKENS: u64 = 32_768;
+/// Tokens in a batch with `auto`: at the start, and never more than at the end.
+const AUTO_TOKENS: Range<u64> = 1024..262_144;
 
 /// A model with its options: what a tool handle stands for. No weights.
 pub struct Tool {
@@ -25,6 +28,8 @@ pub struct Tool {
     config: Config,
     options: Options,
     request: Request,
+    /// How many numbers the weights are.
+    parameters: usize,
     identity: String,
 }
 
@@ -53,6 +58,7 @@ impl Tool {
             "contacts",
             "contact head",
         )?;
+        let parameters = checkpoint.parameters();
         let request = Request {
             outputs: options.outputs,
             layers: options.resolve_layers(&config)?,
@@ -63,6 +69,7 @@ impl Tool {
             config,
             options,
             request,
+            parameters,
             identity,
         })
     }
@@ -113,12 +120,24 @@ impl tool::Tool for Tool {
     /// Tokens. The workers' devices are not known yet: without the option, a GPU's budget where the machine has the
     /// NVIDIA driver. (Asking libtorch here would fix its answer before its CUDA part is loaded.)
     fn batch_budget(&self) -> u64 {
-        self.options
-            .tokens_per_batch
-            .unwrap_or(match Path::new("/dev/nvidiactl").exists() {
-                true => CUDA_TOKENS,
-                false => CPU_TOKENS,
-            })
+        match self.options.tokens_per_batch {
+            Tokens::Fixed(tokens) => tokens,
+            Tokens::Auto => AUTO_TOKENS.start,
+            Tokens::ByDevice if Path::new("/dev/nvidiactl").exists() => CUDA_TOKENS,
+            Tokens::ByDevice => CPU_TOKENS,
+        }
+    }
+
+    fn batch_budget_most(&self) -> u64 {
+        match self.options.tokens_per_batch {
+            Tokens::Auto => AUTO_TOKENS.end,
+            Tokens::ByDevice | Tokens::Fixed(_) => 0,
+        }
+    }
+
+    fn memory(&self, place: Place) -> u64 {
+        let element = kind_on(self.options.dtype, place).elt_size_in_bytes();
+        (self.parameters * element) as u64
     }
 
     fn runs_code(&self) -> bool {

@@ -129,6 +129,11 @@ impl tool::Tool for Tool {
         })
     }
 
+    /// Weights are most of the file.
+    fn memory(&self, _: Place) -> u64 {
+        std::fs::metadata(&self.path).map_or(0, |file| file.len())
+    }
+
     fn runs_code(&self) -> bool {
         true
     }
