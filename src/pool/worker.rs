@@ -157,7 +157,7 @@ impl<'a> Worker<'a> {
                 return self.end(number, &tool, Err(error));
             }
         }
-        if depth > 1 {
+        if self.flying.len() > 1 {
             self.queue.started(self.slot.number);
         }
         while self.flying.len() >= depth {
