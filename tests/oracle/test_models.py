@@ -414,6 +414,19 @@ def test_in_a_process_of_its_own_a_model_gives_the_same(cpu, kind):
         )
 
 
+def test_a_pool_that_trusts_data_alone_refuses_models_and_takes_weights():
+    careful = Pool("cpu*1", trust="data")
+    x, y = rows([(3, 8)] * 2), rows([(3, 4)] * 2)
+    for file in ("pair.pt", "pair.pt2"):
+        for options in ({}, {"isolation": "process"}):
+            model = careful.tool("auto", MODELS / file, **options)
+            with pytest.raises(Error, match="trust=data"):
+                careful.run(model, careful.items([x, y]))
+    esm2 = careful.tool("auto", os.environ["TOOLPOOL_TEST_TINY_MODEL"])
+    assert careful.run(esm2, careful.strings(b"MKTAYI"))[0].status == 0
+    careful.close()
+
+
 # ---- ESM-2 by looking ----
 
 
