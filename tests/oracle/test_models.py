@@ -252,6 +252,17 @@ def test_a_package_for_another_device_fails_its_load(cpu):
     assert reason.status == MODEL and "compiled for cuda, and this slot is cpu" in reason.message
 
 
+def test_a_package_of_another_torch_fails_its_load(cpu, tmp_path):
+    """One that calls a function which this torch does not have."""
+    other = tmp_path / "other.pt2"
+    name = b"aoti_torch_empty_strided"
+    models.edited(MODELS / "pair.pt2", other, ".so", name, name[:-1] + b"_")
+    x, y = rows([(3, 8)] * 2), rows([(3, 4)] * 2)
+    reason = cpu.reason(cpu.tool("aoti", other), cpu.items([x, y]))
+    assert reason.status == MODEL
+    assert "undefined symbol" in reason.message and "another PyTorch" in reason.message
+
+
 def test_a_damaged_module_fails_its_load(cpu, tmp_path):
     damaged = tmp_path / "damaged.pt"
     models.edited(MODELS / "linear.pt", damaged, ".py", b"def forward", b"fed forward")
