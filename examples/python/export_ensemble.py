@@ -1,9 +1,9 @@
-"""Trains small networks on the same noisy measurements of y = sin(3x), each from its own seed, and saves them as TorchScript.
+"""Trains small networks on noisy measurements of y = sin(3x), each on its own, for the examples `ensemble` and `compare`.
 
     python examples/python/export_ensemble.py FOLDER [N]
 
-writes FOLDER/member_0.pt … for the ensemble and comparison examples, in a few seconds. Each takes x, fp32 [batch, 1], and
-returns y, fp32 [batch, 1].
+writes FOLDER/member_0.pt … as TorchScript, and the first as an AOTInductor package too, member_0.pt2. Each takes x, fp32
+[batch, 1], and returns y, fp32 [batch, 1].
 """
 
 from __future__ import annotations
@@ -31,6 +31,16 @@ def member(seed: int) -> nn.Module:
     return model.eval()
 
 
+def compile_package(model: nn.Module, path: Path) -> None:
+    """Writes an AOTInductor package for this machine, for any number of x but a single one."""
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    shapes = ({0: torch.export.Dim("batch", max=4096)},)
+    with torch.no_grad():
+        example = (torch.zeros(2, 1, device=device),)
+        program = torch.export.export(model.to(device), example, dynamic_shapes=shapes)
+        torch._inductor.aoti_compile_and_package(program, package_path=str(path))
+
+
 def main() -> None:
     """Writes them."""
     if len(sys.argv) < 2:
@@ -39,6 +49,7 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for seed in range(count):
         torch.jit.script(member(seed)).save(folder / f"member_{seed}.pt")
+    compile_package(member(0), folder / "member_0.pt2")
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@
 
 #include <toolpool.h>
 #include <toolpool/error.hpp>
+#include <toolpool/tensor.hpp>
 
 namespace toolpool {
 
@@ -83,10 +84,35 @@ inline toolpool_items_t *borrow(std::shared_ptr<const Packed> packed) {
     return borrow(strings.data.data(), strings.offsets.data(), strings.size(), std::move(packed));
 }
 
+/// NULL stands for the position among the fields.
+inline const char *field_name(const std::string &name) {
+    return name.empty() ? nullptr : c_str(name);
+}
+
+inline toolpool_items_t *tensors(const std::vector<toolpool_tensor_t> &views, Owner owner,
+                                 const std::string &name) {
+    toolpool_items_t *items = nullptr;
+    keep_alive(std::move(owner), [&](toolpool_release_t release, void *user) {
+        items = make<toolpool_items_t>(toolpool_items_from_tensors, field_name(name), views.data(),
+                                       views.size(), release, user);
+    });
+    return items;
+}
+
+/// A view of each vector as a tensor of one dimension.
+template <class T>
+std::vector<toolpool_tensor_t> views(const std::vector<std::vector<T>> &vectors) {
+    std::vector<toolpool_tensor_t> views;
+    views.reserve(vectors.size());
+    for (const std::vector<T> &vector : vectors)
+        views.push_back(view(vector.data(), {vector.size()}));
+    return views;
+}
+
 } // namespace detail
 
-/// The items of a batch: byte strings, of one or more named fields each. Jobs keep what they need
-/// of them; strings are copied once, borrowed memory is not.
+/// The items of a batch: byte strings or tensors, of one or more named fields each. Jobs keep what
+/// they need of them; strings are copied once, borrowed memory is not.
 class Items : public detail::Handle<toolpool_items_t, toolpool_items_free> {
   public:
     /// Copies strings; their field is called `input`.
@@ -121,6 +147,41 @@ class Items : public detail::Handle<toolpool_items_t, toolpool_items_free> {
         const auto kept = std::make_shared<const std::pair<Data, std::vector<Offset>>>(
             std::move(data), std::move(offsets));
         return borrow(std::data(kept->first), kept->second.data(), kept->second.size() - 1, kept);
+    }
+
+    /// Tensors in memory that stays where it is, one an item, of any types and shapes: view() makes
+    /// them. Dense ones are read where they lie. `owner` is as in borrow().
+    ///
+    /// @param name  the input of the model that they are for; none: its position, `0`
+    [[nodiscard]] static Items tensors(const std::vector<toolpool_tensor_t> &views,
+                                       std::shared_ptr<const void> owner,
+                                       const std::string &name = {}) {
+        return Items(detail::tensors(views, std::move(owner), name));
+    }
+
+    /// Takes over vectors, one an item, as tensors of one dimension.
+    template <class T>
+    [[nodiscard]] static Items tensors(std::vector<std::vector<T>> vectors,
+                                       const std::string &name = {}) {
+        const auto kept = std::make_shared<const std::vector<std::vector<T>>>(std::move(vectors));
+        return tensors(detail::views(*kept), kept, name);
+    }
+
+    /// Adds one more tensor to each item, as in tensors(). Throws Error unless there are size() of
+    /// them.
+    void add_tensors(const std::vector<toolpool_tensor_t> &views, std::shared_ptr<const void> owner,
+                     const std::string &name = {}) {
+        detail::keep_alive(std::move(owner), [&](toolpool_release_t release, void *user) {
+            detail::call(toolpool_items_add_tensors, get(), detail::field_name(name), views.data(),
+                         views.size(), release, user);
+        });
+    }
+
+    /// The same of vectors, which it takes over.
+    template <class T>
+    void add_tensors(std::vector<std::vector<T>> vectors, const std::string &name = {}) {
+        const auto kept = std::make_shared<const std::vector<std::vector<T>>>(std::move(vectors));
+        add_tensors(detail::views(*kept), kept, name);
     }
 
     /// Adds one more string to each item, copied. Throws Error unless there are size() of them.

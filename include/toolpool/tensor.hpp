@@ -1,5 +1,5 @@
 /// @file
-/// Views of outputs. Part of toolpool.hpp.
+/// Views of inputs and outputs. Part of toolpool.hpp.
 ///
 /// SPDX-License-Identifier: MIT OR Apache-2.0
 #ifndef TOOLPOOL_TENSOR_HPP
@@ -92,6 +92,20 @@ class Shape {
     std::int64_t sizes_[TOOLPOOL_MAX_NDIM] = {};
     std::size_t ndim_;
 };
+
+/// A view of dense, row-major elements of yours, as an input for Items::tensors().
+template <class T> [[nodiscard]] toolpool_tensor_t view(const T *data, const Shape &shape) {
+    static_assert(dtype_of<T> >= 0, "no dtype is known for T; specialise toolpool::dtype_of");
+    toolpool_tensor_t tensor = TOOLPOOL_TENSOR_INIT;
+    tensor.data = data;
+    tensor.bytes = sizeof(T);
+    for (const std::int64_t size : shape)
+        tensor.bytes *= static_cast<std::size_t>(size);
+    tensor.dtype = dtype_of<T>;
+    tensor.ndim = static_cast<std::int32_t>(shape.size());
+    std::copy(shape.begin(), shape.end(), tensor.shape);
+    return tensor;
+}
 
 /// A read-only view of one output of one item: dense, row-major, valid as long as its Results.
 class Tensor {

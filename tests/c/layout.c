@@ -130,7 +130,7 @@ LAYOUT(toolpool_option_t, 16);
 FIELD(toolpool_option_t, key, 0);
 FIELD(toolpool_option_t, value, 8);
 
-LAYOUT(toolpool_host_t, 88);
+LAYOUT(toolpool_host_t, 112);
 FIELD(toolpool_host_t, size, 0);
 FIELD(toolpool_host_t, abi, 8);
 FIELD(toolpool_host_t, batch_len, 16);
@@ -202,11 +202,11 @@ int main(void) {
     const toolpool_tensor_t tensor = TOOLPOOL_TENSOR_INIT;
     const toolpool_column_t column = TOOLPOOL_COLUMN_INIT;
     CHECK(device.size == 224 && device.slot == -1 && device.threads == 1);
-    CHECK(callbacks.size == 112 && callbacks.run == NULL && callbacks.identity == NULL);
+    CHECK(callbacks.size == 128 && callbacks.run == NULL && callbacks.identity == NULL);
     CHECK(progress.size == 88 && progress.unread_bytes == 0);
     CHECK(summary.size == 152 && summary.tool == NULL && summary.stopped_message == NULL);
     CHECK(of_slot.size == 128 && of_slot.device == NULL && of_slot.lost_message == NULL);
-    CHECK(tensor.size == 96 && tensor.data == NULL && tensor.ndim == 0);
+    CHECK(tensor.size == 112 && tensor.data == NULL && tensor.ndim == 0);
     CHECK(column.size == 48 && column.rows == NULL && column.n_rows == 0);
     return 0;
 }

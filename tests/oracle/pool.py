@@ -85,12 +85,20 @@ def tensor(array: np.ndarray, strides: list) -> Tensor:
     return made
 
 
+class Option(c.Structure):
+    """toolpool_option_t."""
+
+    _fields_ = [("key", c.c_char_p), ("value", c.c_char_p)]
+
+
 class Pool:
     """An open pool."""
 
-    def __init__(self, devices: str = "cpu*2"):
+    def __init__(self, devices: str = "cpu*2", **options: str):
         self.calls, self.devices = _load(), devices
-        self.pool = self.made("toolpool_open", devices.encode())
+        pairs = [Option(key.encode(), value.encode()) for key, value in options.items()]
+        array = (Option * len(pairs))(*pairs)
+        self.pool = self.made("toolpool_open_with", devices.encode(), array, len(pairs))
 
     def tool(self, kind: str, source, **options) -> c.c_void_p:
         """An open tool, which is freed with the process."""
@@ -219,7 +227,7 @@ def _load() -> c.CDLL:
     library = c.CDLL(str(LIBRARY))
     handle, size, text = c.c_void_p, c.c_size_t, c.c_char_p
     functions = {
-        "toolpool_open": (c.c_int32, [text, handle, handle]),
+        "toolpool_open_with": (c.c_int32, [text, handle, size, handle, handle]),
         "toolpool_close": (None, [handle]),
         "toolpool_tool_open": (c.c_int32, [text, text, handle, handle]),
         "toolpool_tool_set": (c.c_int32, [handle, text, text, handle]),

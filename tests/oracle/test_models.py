@@ -252,6 +252,17 @@ def test_a_package_for_another_device_fails_its_load(cpu):
     assert reason.status == MODEL and "compiled for cuda, and this slot is cpu" in reason.message
 
 
+def test_a_package_of_another_torch_fails_its_load(cpu, tmp_path):
+    """One that calls a function which this torch does not have."""
+    other = tmp_path / "other.pt2"
+    name = b"aoti_torch_empty_strided"
+    models.edited(MODELS / "pair.pt2", other, ".so", name, name[:-1] + b"_")
+    x, y = rows([(3, 8)] * 2), rows([(3, 4)] * 2)
+    reason = cpu.reason(cpu.tool("aoti", other), cpu.items([x, y]))
+    assert reason.status == MODEL
+    assert "undefined symbol" in reason.message and "another PyTorch" in reason.message
+
+
 def test_a_damaged_module_fails_its_load(cpu, tmp_path):
     damaged = tmp_path / "damaged.pt"
     models.edited(MODELS / "linear.pt", damaged, ".py", b"def forward", b"fed forward")
@@ -412,6 +423,19 @@ def test_in_a_process_of_its_own_a_model_gives_the_same(cpu, kind):
         np.testing.assert_allclose(
             item["mean"], alone(reference, i, np.ones_like(i))["mean"], atol=1e-5
         )
+
+
+def test_a_pool_that_trusts_data_alone_refuses_models_and_takes_weights():
+    careful = Pool("cpu*1", trust="data")
+    x, y = rows([(3, 8)] * 2), rows([(3, 4)] * 2)
+    for file in ("pair.pt", "pair.pt2"):
+        for options in ({}, {"isolation": "process"}):
+            model = careful.tool("auto", MODELS / file, **options)
+            with pytest.raises(Error, match="trust=data"):
+                careful.run(model, careful.items([x, y]))
+    esm2 = careful.tool("auto", os.environ["TOOLPOOL_TEST_TINY_MODEL"])
+    assert careful.run(esm2, careful.strings(b"MKTAYI"))[0].status == 0
+    careful.close()
 
 
 # ---- ESM-2 by looking ----

@@ -19,6 +19,7 @@
 
 #include <iostream>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <streambuf>
 #include <string>
@@ -198,6 +199,10 @@ template <class Body> auto explained(Body body) {
     }
 }
 
+// libtorch reads the metadata of packages into one object for the whole process (load_json_file in
+// model_package_loader.cpp), so one thread at a time may do that or load a package.
+std::mutex packages;
+
 // The library in a package asks for libtorch.so by its name alone, and finds it if it is loaded. A
 // program needs not have it, since it is but a shell around the parts for CPU and CUDA; it lies
 // beside them.
@@ -216,6 +221,7 @@ void load_libtorch() {
 struct Package final : toolpool_shim_model {
     Package(const std::string &path, c10::Device device)
         : loader_(explained([&] {
+              const std::lock_guard<std::mutex> alone(packages);
               load_libtorch();
               return std::make_unique<torch::inductor::AOTIModelPackageLoader>(
                   path, "model", /*run_single_threaded=*/false, /*num_runners=*/1, device.index());
@@ -263,6 +269,7 @@ int toolpool_shim_package_metadata(const char *path,
                                    void *user, char *message) {
     return guarded(message, [&] {
         using torch::inductor::AOTIModelPackageLoader;
+        const std::lock_guard<std::mutex> alone(packages);
         for (const auto &[key, value] :
              AOTIModelPackageLoader::load_metadata_from_package(path, "model"))
             entry(user, key.c_str(), value.c_str());
