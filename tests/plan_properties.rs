@@ -49,6 +49,15 @@ fn cost() -> impl Strategy<Value = f64> {
     ]
 }
 
+/// Costs of which sums overflow and vanish, too.
+fn batch_cost() -> impl Strategy<Value = f64> {
+    prop_oneof![8 => cost(), 1 => Just(f64::MAX), 1 => Just(1e-300)]
+}
+
+fn extent() -> impl Strategy<Value = u64> {
+    prop_oneof![20 => 0..500_u64, 1 => Just(u64::MAX)]
+}
+
 fn slot() -> impl Strategy<Value = SlotSpec> {
     let weight = prop_oneof![Just(1.0), Just(2.0), 0.1..10.0];
     let max_cost = prop_oneof![Just(f64::INFINITY), 0.0..1e3];
@@ -170,7 +179,7 @@ proptest! {
 
     #[test]
     fn batches_take_every_item_once_within_their_bounds(
-        items in vec((cost(), 0..500u64), 0..300),
+        items in vec((batch_cost(), extent()), 0..300),
         budget in 0..2000u64,
         max_items in 0..40usize,
         share in 0.0..1.0,
@@ -185,13 +194,17 @@ proptest! {
             let size = cut.next_batch(rest.iter().copied(), &remaining, share);
             prop_assert_eq!(size, cut.next_batch(rest.iter().copied(), &remaining, share));
             prop_assert!((1..=rest.len()).contains(&size));
+            let may_hold = |items: &[(f64, u64)]| {
+                let extent = items.iter().map(|item| u128::from(item.1)).sum::<u128>();
+                items.iter().map(|item| item.0).sum::<f64>() <= share * remaining.cost()
+                    && items.len() as f64 <= share * rest.len() as f64
+                    && items.len() <= max_items
+                    && extent <= u128::from(budget)
+                    && items.iter().all(|item| item.0.is_finite())
+            };
             let (batch, after) = rest.split_at(size);
-            if size > 1 {
-                prop_assert!(batch.iter().map(|item| item.1).sum::<u64>() <= budget);
-                prop_assert!(size <= max_items);
-                prop_assert!(batch.iter().all(|item| item.0.is_finite()));
-                prop_assert!(size as f64 <= share * rest.len() as f64);
-            }
+            prop_assert!(size == 1 || may_hold(batch));
+            prop_assert!(after.is_empty() || !may_hold(&rest[..=size]), "there was room for one more");
             batch.iter().for_each(|item| remaining.remove(item.0));
             rest = after;
         }

@@ -4,7 +4,7 @@
 const PROBE: f64 = 0.125;
 
 /// The part of what is left that the next batch of slot `own` may hold, where the slots work at `speeds` (cost per
-/// second; `None` if not known yet).
+/// second, normal numbers above 0; `None` if not known yet).
 ///
 /// Half of what the slot would do of it if all were done together: factoring (S. F. Hummel et al., Commun. ACM 35, 1992)
 /// with the weights of weighted factoring (S. F. Hummel et al., SPAA 1996), which refines guided self-scheduling (C. D.

@@ -63,12 +63,17 @@ impl Budget {
         if speed < GAIN * self.before {
             self.now /= 2;
             self.settled = true;
-        } else if self.now.saturating_mul(2) > self.most {
-            self.settled = true;
-        } else {
+        } else if let Some(twice) = self.twice() {
             self.before = speed;
-            self.now *= 2;
+            self.now = twice;
+        } else {
+            self.settled = true;
         }
+    }
+
+    fn twice(&self) -> Option<u64> {
+        let twice = self.now.checked_mul(2);
+        twice.filter(|&twice| twice <= self.most)
     }
 
     /// A batch of this extent did not fit into memory: from here on, half of it is the most.
@@ -108,6 +113,12 @@ mod tests {
             budget.done(100, 100.0, 1e-9);
         }
         assert_eq!(budget.now(), 512);
+    }
+
+    #[test]
+    fn a_budget_that_can_not_be_doubled_stays() {
+        let half = 1 << 63;
+        assert_eq!(settle(Budget::new(half, u64::MAX), |_| 1.0), half);
     }
 
     #[test]

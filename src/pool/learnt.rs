@@ -17,9 +17,10 @@ pub struct Speed {
 }
 
 impl Speed {
-    /// Cost per second; `None` if nothing is known.
+    /// Cost per second; `None` if nothing is known, or costs are of a size that this says nothing.
     pub fn get(self) -> Option<f64> {
-        (self.cost > 0.0 && self.seconds > 0.0).then(|| self.cost / self.seconds)
+        let speed = self.cost / self.seconds;
+        speed.is_normal().then_some(speed)
     }
 
     /// A batch of this cost took so long.
@@ -106,4 +107,37 @@ impl Learnt {
 pub fn load_time(facts: &[Facts], slot: usize) -> f64 {
     let elsewhere = || facts.iter().filter_map(|fact| fact.load).reduce(f64::max);
     facts[slot].load.or_else(elsewhere).unwrap_or(0.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn after(batches: &[(f64, f64)]) -> Option<f64> {
+        let mut speed = Speed::default();
+        for &(cost, seconds) in batches {
+            speed.done(cost, seconds);
+        }
+        speed.get()
+    }
+
+    #[test]
+    fn a_speed_is_what_the_batches_say_the_latest_most() {
+        assert_eq!(after(&[(6.0, 2.0)]), Some(3.0));
+        assert!(after(&[(1.0, 1.0), (3.0, 1.0)]).is_some_and(|speed| speed > 2.0));
+    }
+
+    #[test]
+    fn nothing_is_learnt_from_costs_and_times_that_have_no_quotient() {
+        assert_eq!(after(&[]), None);
+        for (cost, seconds) in [
+            (0.0, 1.0),
+            (1.0, 0.0),
+            (5e-324, 10.0),
+            (f64::MAX, 1e-9),
+            (f64::INFINITY, 1.0),
+        ] {
+            assert_eq!(after(&[(cost, seconds)]), None, "{cost} in {seconds} s");
+        }
+    }
 }
