@@ -118,6 +118,7 @@ unsafe fn give_bytes(
 pub unsafe extern "C" fn toolpool_batch_fields(batch: *const toolpool_batch_t) -> usize {
     // SAFETY: as the header says.
     quietly(0, || {
+        // SAFETY: as the header says.
         unsafe { self::batch(batch) }.map_or(0, |batch| batch.fields().len())
     })
 }

@@ -91,15 +91,11 @@ unsafe fn read_options(options: *const toolpool_option_t, n: usize) -> Result<Po
     }
     for index in 0..n {
         // SAFETY: as required of the caller.
-        let option = unsafe { &*options.add(index) };
-        // SAFETY: as required of the caller.
-        let (key, value) = unsafe {
-            (
-                text(option.key, "an option's key")?,
-                text(option.value, "an option's value")?,
-            )
-        };
-        set(&mut read, key, value)?;
+        unsafe {
+            let option = &*options.add(index);
+            let key = text(option.key, "an option's key")?;
+            set(&mut read, key, text(option.value, "an option's value")?)?;
+        }
     }
     Ok(read)
 }

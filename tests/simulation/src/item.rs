@@ -113,7 +113,7 @@ impl Item {
 
     /// What the tool computes of it: of one to five bytes, by its number.
     pub fn value(&self) -> Vec<u8> {
-        let hash = crate::Random(self.number).next().to_le_bytes();
+        let hash = crate::Random(self.number).draw().to_le_bytes();
         hash[..1 + (self.number % 5) as usize].to_vec()
     }
 

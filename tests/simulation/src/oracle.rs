@@ -180,7 +180,7 @@ impl Judge<'_> {
         let unfit = &self.scenario.tools[self.job.tool].unfit;
         let gone = |slot: &usize| truth.lost.contains(slot) || truth.hung.contains(slot);
         let left = |slot: &usize| !gone(slot) && !unfit.contains(slot);
-        (0..self.world.len()).filter(left).collect()
+        (0..self.world.machines()).filter(left).collect()
     }
 
     fn no_slot_is_left(&self) -> bool {

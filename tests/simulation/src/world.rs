@@ -117,8 +117,8 @@ impl World {
         &self.machines[slot]
     }
 
-    /// How many there are.
-    pub fn len(&self) -> usize {
+    /// How many machines there are.
+    pub fn machines(&self) -> usize {
         self.machines.len()
     }
 
