@@ -39,8 +39,15 @@ def load() -> c.CDLL:
         "toolpool_tool_free": [handle],
         "toolpool_warm": [handle, handle, out],
         "toolpool_items_borrow": [handle, handle, size, handle, handle, out, out],
+        "toolpool_items_from_tensors": [text, handle, size, handle, handle, out, out],
         "toolpool_items_free": [handle],
         "toolpool_run": [handle, handle, handle, out, out],
+        "toolpool_submit": [handle, handle, handle, handle, out, out],
+        "toolpool_job_wait": [handle, c.c_int64, out],
+        "toolpool_job_report": [handle, out, out],
+        "toolpool_job_free": [handle],
+        "toolpool_report_json": [handle],
+        "toolpool_report_free": [handle],
         "toolpool_results_len": [handle],
         "toolpool_results_tensor": [handle, size, text, c.POINTER(Tensor), out],
         "toolpool_results_free": [handle],
@@ -55,8 +62,11 @@ def load() -> c.CDLL:
         "toolpool_tool_free",
         "toolpool_items_free",
         "toolpool_results_free",
+        "toolpool_job_free",
+        "toolpool_report_free",
     ):
         getattr(library, name).restype = None
+    library.toolpool_report_json.restype = text
     library.toolpool_error_message.argtypes = [handle]
     library.toolpool_error_message.restype = text
     return library
@@ -83,6 +93,23 @@ class Pool:
             None,
             None,
         )
+
+    def tensors(self, arrays: list, stay: bool = False) -> c.c_void_p:
+        """Items over dense numpy arrays, which stay the caller's; for jobs, the caller promises that they stay."""
+        import numpy as np
+
+        codes = {np.dtype(np.float32): 1, np.dtype(np.int64): 9}
+        tensors = (Tensor * len(arrays))()
+        for tensor, array in zip(tensors, arrays, strict=True):
+            tensor.size, tensor.data, tensor.bytes = (
+                c.sizeof(Tensor),
+                array.ctypes.data,
+                array.nbytes,
+            )
+            tensor.dtype, tensor.ndim = codes[array.dtype], array.ndim
+            tensor.shape[: array.ndim] = array.shape
+        nothing = c.cast(c.CDLL(None).free, c.c_void_p) if stay else None  # free(NULL)
+        return self._made("toolpool_items_from_tensors", None, tensors, len(arrays), nothing, None)
 
     def run(self, items: c.c_void_p) -> c.c_void_p:
         """The results, every item of which must be there."""

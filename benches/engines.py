@@ -1,8 +1,8 @@
-"""ESM-2 engines side by side, each in a process of its own that computes when it is told to.
+"""Engines of ESM-2 and of the sentence model side by side, each in a process of its own that computes when it is told to.
 
     python benches/engines.py ENGINE MODEL THREADS CORES
 
-reads the sequences, as JSON, from the first line of its input, and answers every other line with the seconds that one
+reads the sequences (texts as token ids), as JSON, from the first line of its input, and answers every other line with the seconds that one
 pass over them took. A pass ends with the mean embedding of every sequence in memory.
 """
 
@@ -108,7 +108,76 @@ def gemm(model: str, sequences: list[str], threads: int):
     return run
 
 
-ENGINES = {engine.__name__: engine for engine in (toolpool, transformers, fair_esm, gemm)}
+def toolpool_sentences(models: str, texts: list[list[int]], threads: int):
+    """The sentence model as TorchScript, a worker a thread."""
+    return sentence_pool("torchscript", f"{models}/sentences.pt", texts, threads)
+
+
+def toolpool_sentences_aoti(models: str, texts: list[list[int]], threads: int):
+    """The same as an AOTInductor package."""
+    return sentence_pool("aoti", f"{models}/sentences.pt2", texts, threads, batch_fill="2")
+
+
+def sentence_pool(kind: str, file: str, texts: list[list[int]], threads: int, **options: str):
+    import numpy as np
+    from capi import Pool
+
+    pool = Pool(f"cpu*{threads}", kind, file, batch="pad", mask="1", **options)
+    arrays = [np.array(text, np.int64) for text in texts]
+    items = pool.tensors(arrays)
+
+    def run(kept=arrays) -> None:
+        pool.free(pool.run(items))
+
+    return run
+
+
+def pytorch_unsorted(models: str, texts: list[list[int]], threads: int):
+    """The sentence model by PyTorch, in padded batches of 32 as the texts come."""
+    return sentence_pytorch(texts, threads)
+
+
+def pytorch_sorted(models: str, texts: list[list[int]], threads: int):
+    """The same, the longest texts first."""
+    return sentence_pytorch(sorted(texts, key=len, reverse=True), threads)
+
+
+def sentence_pytorch(texts: list[list[int]], threads: int):
+    import torch
+
+    sys.path.append(os.path.join(os.path.dirname(__file__), "../examples/python"))
+    import export_sentences
+
+    torch.set_num_threads(threads)
+    model = export_sentences.sentences()
+    batches = [texts[start : start + 32] for start in range(0, len(texts), 32)]
+
+    def run() -> None:
+        with torch.inference_mode():
+            for batch in batches:
+                rows = [torch.tensor(text) for text in batch]
+                ids = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
+                mask = torch.nn.utils.rnn.pad_sequence(
+                    [torch.ones_like(row) for row in rows], batch_first=True
+                )
+                model(ids, mask)
+
+    return run
+
+
+ENGINES = {
+    engine.__name__: engine
+    for engine in (
+        toolpool,
+        transformers,
+        fair_esm,
+        gemm,
+        toolpool_sentences,
+        toolpool_sentences_aoti,
+        pytorch_unsorted,
+        pytorch_sorted,
+    )
+}
 ALPHABET = "LAGVSERTIDPKQNFYMHWC"
 
 

@@ -1,4 +1,4 @@
-"""Benchmarks of toolpool: its own overhead, and ESM-2 on the CPU beside its peers, as a table and a plot.
+"""Benchmarks of toolpool: its own overhead, ESM-2 and a model in a file on the CPU beside their peers, as tables and a plot.
 
     python benches/run.py [--rounds N] [--shapes 8M,35M] [--out DIR]
 
@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import core
+import models
 from engines import ALPHABET, Engine, tokens_of
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -195,7 +196,7 @@ def main() -> None:
         rows += measure(shape, 2, TWO_THREADS[shape], arguments.rounds)
 
     heading = f"## {datetime.date.today()}, {hardware()}\n\n`make bench`, {arguments.rounds} rounds, medians.\n\n"
-    text = heading + table(figures, rows) + "\n"
+    text = heading + table(figures, rows) + "\n\n" + models.tables(arguments.rounds) + "\n"
     arguments.out.mkdir(parents=True, exist_ok=True)
     (arguments.out / "results.md").write_text(text)
     plot(rows, arguments.out / "results.svg")
