@@ -10,7 +10,7 @@ override export LIBTORCH := $(abspath $(LIBTORCH))
 endif
 
 RELEASE := target/release
-STAGES := lint rust header symbols c python asan valgrind tsan miri doc
+STAGES := lint rust header symbols c python asan valgrind tsan shuttle miri doc
 
 .PHONY: help demo libtorch build test bench header format clean distclean $(addprefix test-,$(STAGES))
 

@@ -85,6 +85,7 @@ fn pooled(items: &[Item]) -> [f64; 2] {
         },
         depth: 1,
         unfit: Vec::new(),
+        memory: 0,
     };
     let tool: Arc<dyn Tool> = Arc::new(Simulated::new("simulated", &world, plan));
     let pool = Pool::open(world.slots()).expect("a pool");

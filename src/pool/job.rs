@@ -3,11 +3,10 @@
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex};
-
 use super::queue::Queue;
 use super::seat::Landing;
 use super::state::{Planned, State, Taken, Terms, Verdict};
+use super::sync::{Condvar, Mutex};
 use crate::device::Slot;
 use crate::error::{Error, Result, Status};
 use crate::mem::{ELSEWHERE, Finished, Items, Part, Results};

@@ -7,6 +7,7 @@ mod queue;
 mod room;
 mod seat;
 mod state;
+mod sync;
 mod tally;
 mod warm;
 mod worker;
@@ -14,7 +15,6 @@ mod worker;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 pub use job::{Job, JobOptions, Next, OnDeviceLost, Progress};
@@ -23,8 +23,8 @@ use crate::device::{Kind, Slot};
 use crate::error::{Error, Result, Status};
 use crate::mem::Items;
 use crate::tool::Tool;
-use parking_lot::Mutex;
 use queue::Queue;
+use sync::{JoinHandle, Mutex};
 use warm::WarmUp;
 
 /// Slots, their workers and the jobs that wait for them.

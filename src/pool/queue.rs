@@ -4,13 +4,12 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex, MutexGuard};
-
 use super::job::{Job, Offer};
 use super::learnt::{Learnt, Speed, load_time};
 use super::room::{self, Room};
 use super::seat::{Flight, Landing, Seat, Standing};
 use super::state::{Planned, Taken, Terms};
+use super::sync::{Condvar, Mutex, MutexGuard};
 use super::warm::WarmUp;
 use crate::device::Slot;
 use crate::error::{Error, Result, Status};

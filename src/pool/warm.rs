@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use super::sync::{Condvar, Mutex};
 use crate::error::{Error, Result};
 use crate::tool::Tool;
-use parking_lot::{Condvar, Mutex};
 
 /// Slots that are to load a tool, and whether they have.
 pub struct WarmUp {

@@ -3,7 +3,6 @@
 use std::collections::{HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Weak};
-use std::thread::JoinHandle;
 use std::time::Instant;
 
 use nix::sys::signal::{SigSet, SigmaskHow, Signal};
@@ -11,6 +10,7 @@ use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use super::job::Job;
 use super::queue::{Queue, Task, Ticket};
 use super::room::Room;
+use super::sync::{self, JoinHandle};
 use super::warm::WarmUp;
 use crate::device::Slot;
 use crate::error::{Error, Result, Status};
@@ -48,7 +48,7 @@ pub fn quietly(name: &str, run: impl FnOnce() + Send + 'static) -> std::io::Resu
         blocked.remove(fault);
     }
     let before = blocked.thread_swap_mask(SigmaskHow::SIG_BLOCK)?;
-    let spawned = std::thread::Builder::new().name(name.to_owned()).spawn(run);
+    let spawned = sync::spawn(name, run);
     before.thread_set_mask()?;
     spawned
 }

@@ -136,6 +136,7 @@ fn tool(random: &mut Random, slots: usize) -> ToolPlan {
         },
         depth: 1 + random.below(2),
         unfit: (0..slots).filter(|_| random.once_in(16)).collect(),
+        memory: 0,
     }
 }
 

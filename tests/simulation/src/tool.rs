@@ -26,6 +26,8 @@ pub struct ToolPlan {
     pub depth: usize,
     /// Slots where it cannot be loaded.
     pub unfit: Vec<usize>,
+    /// Bytes that it takes of the memory that the pool may use, once loaded.
+    pub memory: u64,
 }
 
 /// A tool that takes [`Item`]s as its input, and does what they say in a [`World`].
@@ -67,6 +69,10 @@ impl Tool for Simulated {
 
     fn limits(&self) -> Cut {
         self.plan.limits
+    }
+
+    fn memory(&self, _: &Slot) -> u64 {
+        self.plan.memory
     }
 
     fn load(&self, slot: &Slot) -> Result<Box<dyn Loaded>> {
