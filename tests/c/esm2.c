@@ -249,16 +249,24 @@ static void a_long_sequence_is_what_on_long_makes_of_it(void) {
     free(sequence);
 }
 
-/* Each alone on one worker, and all together on several, in small batches and in one. */
-static void a_result_depends_on_the_item_alone(void) {
-    enum { N = 24 };
-    static char text[N][80];
-    const char *strings[N];
-    for (size_t i = 0; i < N; i++) {
+enum { SEQUENCES = 24 };
+
+/* Of unlike lengths, from 3 to 72 residues. */
+static const char *const *sequences(void) {
+    static char text[SEQUENCES][80];
+    static const char *strings[SEQUENCES];
+    for (size_t i = 0; i < SEQUENCES; i++) {
         for (size_t j = 0; j < 3 + 3 * i; j++)
             text[i][j] = "ACDEFGHIKLMNPQRSTVWY"[(i * 7 + j * j * 3 + j) % 20];
         strings[i] = text[i];
     }
+    return strings;
+}
+
+/* Each alone on one worker, and all together on several, in small batches and in one. */
+static void a_result_depends_on_the_item_alone(void) {
+    enum { N = SEQUENCES };
+    const char *const *strings = sequences();
     toolpool_t *one = open_pool("cpu"), *three = open_pool("cpu*3");
     toolpool_tool_t *tool = open_tool("esm2", model);
     OK(toolpool_tool_set(tool, "outputs", "mean,bos,per_residue,logits,contacts", &err));
@@ -287,6 +295,70 @@ static void a_result_depends_on_the_item_alone(void) {
     toolpool_close(three);
 }
 
+/* Bit for bit, on any number of workers of as many threads. */
+static void a_deterministic_job_gives_the_same_bits_on_any_number_of_slots(void) {
+    const toolpool_option_t one_thread = {"threads", "1"};
+    const char *const devices[] = {"cpu", "cpu*2", "cpu*3"};
+    toolpool_tool_t *tool = open_tool("esm2", model);
+    toolpool_items_t *items = items_of(sequences(), SEQUENCES);
+    toolpool_options_t *options = NULL;
+    OK(toolpool_tool_set(tool, "outputs", "mean,per_residue", &err));
+    OK(toolpool_options_new(&options, &err));
+    OK(toolpool_options_set(options, "deterministic", "true", &err));
+    toolpool_results_t *results[3] = {NULL};
+    for (size_t way = 0; way < 3; way++) {
+        toolpool_t *pool = NULL;
+        toolpool_job_t *job = NULL;
+        OK(toolpool_open_with(devices[way], &one_thread, 1, &pool, &err));
+        OK(toolpool_submit(pool, tool, items, options, &job, &err));
+        OK(toolpool_job_results(job, &results[way], &err));
+        toolpool_job_free(job);
+        toolpool_close(pool);
+    }
+    for (size_t i = 0; i < SEQUENCES; i++) {
+        for (size_t way = 1; way < 3; way++) {
+            for (size_t o = 0; o < 2; o++) {
+                const char *name = o == 0 ? "mean" : "per_residue";
+                const toolpool_tensor_t a = output(results[0], i, name);
+                const toolpool_tensor_t b = output(results[way], i, name);
+                CHECK(a.bytes == b.bytes && memcmp(a.data, b.data, a.bytes) == 0);
+            }
+        }
+    }
+    for (size_t way = 0; way < 3; way++)
+        toolpool_results_free(results[way]);
+    toolpool_options_free(options);
+    toolpool_items_free(items);
+    toolpool_tool_free(tool);
+}
+
+static void weights_that_do_not_fit_are_refused_with_figures(void) {
+    const toolpool_option_t little = {"memory_limit", "1000"};
+    toolpool_t *pool = NULL;
+    toolpool_tool_t *tool = open_tool("esm2", model);
+    OK(toolpool_open_with("cpu", &little, 1, &pool, &err));
+    REFUSED(TOOLPOOL_ERR_OUT_OF_MEMORY, "memory_limit", toolpool_warm(pool, tool, &err));
+    toolpool_tool_free(tool);
+    toolpool_close(pool);
+}
+
+/* What is found depends on the machine; that something is, and that results stay, does not. */
+static void a_budget_that_is_found_changes_no_result(void) {
+    toolpool_t *pool = open_pool("cpu*2");
+    toolpool_tool_t *fixed = open_tool("esm2", model), *found = open_tool("esm2", model);
+    OK(toolpool_tool_set(found, "tokens_per_batch", "auto", &err));
+    REFUSED(TOOLPOOL_ERR_OPTION, "auto", toolpool_tool_set(found, "tokens_per_batch", "-1", &err));
+    toolpool_results_t *a = run(pool, fixed, sequences(), SEQUENCES, TOOLPOOL_OK);
+    toolpool_results_t *b = run(pool, found, sequences(), SEQUENCES, TOOLPOOL_OK);
+    for (size_t i = 0; i < SEQUENCES; i++)
+        CHECK(alike(output(a, i, "mean"), output(b, i, "mean")));
+    toolpool_results_free(a);
+    toolpool_results_free(b);
+    toolpool_tool_free(fixed);
+    toolpool_tool_free(found);
+    toolpool_close(pool);
+}
+
 int main(void) {
     begin();
     model = getenv("TOOLPOOL_TEST_TINY_MODEL");
@@ -300,5 +372,8 @@ int main(void) {
     odd_sequences_fail_alone_or_are_remarked_on();
     a_long_sequence_is_what_on_long_makes_of_it();
     a_result_depends_on_the_item_alone();
+    a_deterministic_job_gives_the_same_bits_on_any_number_of_slots();
+    weights_that_do_not_fit_are_refused_with_figures();
+    a_budget_that_is_found_changes_no_result();
     return 0;
 }
