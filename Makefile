@@ -10,9 +10,9 @@ override export LIBTORCH := $(abspath $(LIBTORCH))
 endif
 
 RELEASE := target/release
-STAGES := lint rust header symbols c python asan valgrind tsan shuttle miri doc
+STAGES := lint rust header symbols c python asan valgrind tsan shuttle fuzz miri doc
 
-.PHONY: help demo libtorch build test bench header format clean distclean $(addprefix test-,$(STAGES))
+.PHONY: help demo libtorch build test bench fuzz header format clean distclean $(addprefix test-,$(STAGES))
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-14s %s\n", $$1, $$2}' Makefile
@@ -40,6 +40,9 @@ $(addprefix test-,$(STAGES)): test-%:
 
 bench: build ## the benchmarks: the core, then ESM-2 beside its peers (BENCH_ARGS="--rounds 3")
 	@scripts/bench $(BENCH_ARGS)
+
+fuzz: ## fuzz the C surface, device strings and options (FUZZ_SECONDS=600 each, FUZZ_TARGETS=checkpoint)
+	@scripts/fuzz $(or $(FUZZ_SECONDS),60) $(FUZZ_TARGETS)
 
 header: ## write include/toolpool.h anew from src/ffi
 	TOOLPOOL_WRITE_HEADER=1 cargo test --release --workspace --test header

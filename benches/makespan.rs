@@ -5,7 +5,11 @@
 //! between 1/3 and 3. Ours is the pool itself: its threads, a tool that waits as long as the work would take, the time from
 //! submission to the end. The others decide beforehand, so when they are done is a sum: they pay for loads and
 //! nothing else.
+//!
+//! Every run is drawn in `docs/makespan.svg`.
 
+use std::fmt::Write;
+use std::fs;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -27,6 +31,7 @@ const LOAD: f64 = 0.02;
 /// Seconds of work if all slots are busy to the end.
 const SECONDS: f64 = 1.0;
 const SEEDS: u64 = 20;
+const DRAWING: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/makespan.svg");
 
 fn main() {
     let mut runs: Vec<(&str, Vec<f64>)> = Vec::new();
@@ -43,11 +48,8 @@ fn main() {
         note("static LPT, speeds not told", planned(&items, &[1.0; 4]));
         note("round-robin", dealt(&items));
     }
-    if std::env::args().any(|argument| argument == "--csv") {
-        csv(&runs);
-    } else {
-        table(&mut runs);
-    }
+    table(&mut runs);
+    fs::write(DRAWING, plot(&runs)).expect("a repository that can be written to");
 }
 
 fn items(seed: u64) -> Vec<Item> {
@@ -130,14 +132,6 @@ fn decided(items: &[Item], slot_of: impl Fn(usize) -> usize) -> f64 {
     seconds.into_iter().fold(0.0, f64::max) / lower_bound(items, LOAD)
 }
 
-fn csv(runs: &[(&str, Vec<f64>)]) {
-    for (what, ratios) in runs {
-        for ratio in ratios {
-            println!("{what};{ratio:.5}");
-        }
-    }
-}
-
 fn table(runs: &mut [(&str, Vec<f64>)]) {
     println!("makespan over its lower bound, {SEEDS} seeds of {ITEMS} items");
     println!("{:<28} {:>7} {:>7} {:>7}", "", "best", "median", "worst");
@@ -148,3 +142,72 @@ fn table(runs: &mut [(&str, Vec<f64>)]) {
         println!("{what:<28} {best:>7.4} {median:>7.4} {worst:>7.4}");
     }
 }
+
+const WIDTH: f64 = 720.0;
+const ROW: f64 = 44.0;
+/// Where the scale begins and ends, in pixels and as time beyond the bound.
+const SCALE: [f64; 2] = [230.0, 690.0];
+const BEYOND: [f64; 2] = [0.001, 2.0];
+
+/// Every run as a point, on a logarithmic scale of the time beyond the lower bound.
+fn plot(runs: &[(&str, Vec<f64>)]) -> String {
+    let height = ROW * runs.len() as f64 + 90.0;
+    let bottom = height - 50.0;
+    let mut svg = format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" role=\"img\">\n\
+         <title>Time beyond the least possible, {SEEDS} seeds of {ITEMS} items on four unequal slots</title>\n\
+         <style>{STYLE}</style>\n<rect class=\"page\" width=\"{WIDTH}\" height=\"{height}\"/>\n"
+    );
+    for (beyond, label) in [
+        (0.001, "0.1 %"),
+        (0.01, "1 %"),
+        (0.1, "10 %"),
+        (1.0, "100 %"),
+    ] {
+        let x = place(beyond);
+        let class = if beyond == 0.01 { "goal" } else { "tick" };
+        let text = bottom + 18.0;
+        let _ = writeln!(
+            svg,
+            "<line class=\"{class}\" x1=\"{x:.1}\" y1=\"20\" x2=\"{x:.1}\" y2=\"{bottom}\"/>\
+             <text x=\"{x:.1}\" y=\"{text}\" text-anchor=\"middle\">{label}</text>"
+        );
+    }
+    for (row, (what, ratios)) in runs.iter().enumerate() {
+        let y = 20.0 + ROW * (row as f64 + 0.5);
+        let class = if what.starts_with("toolpool") {
+            "ours"
+        } else {
+            "theirs"
+        };
+        let (left, base) = (SCALE[0] - 14.0, y + 4.0);
+        let _ = writeln!(
+            svg,
+            "<text x=\"{left}\" y=\"{base}\" text-anchor=\"end\">{what}</text>"
+        );
+        for ratio in ratios {
+            let x = place(ratio - 1.0);
+            let _ = writeln!(
+                svg,
+                "<circle class=\"{class}\" cx=\"{x:.1}\" cy=\"{y}\" r=\"5\"/>"
+            );
+        }
+    }
+    let (middle, base) = (f64::midpoint(SCALE[0], SCALE[1]), bottom + 38.0);
+    let _ = writeln!(
+        svg,
+        "<text x=\"{middle}\" y=\"{base}\" text-anchor=\"middle\">time beyond the least possible (dashed: to reach)</text>\n</svg>"
+    );
+    svg
+}
+
+fn place(beyond: f64) -> f64 {
+    let part = (beyond / BEYOND[0]).ln() / (BEYOND[1] / BEYOND[0]).ln();
+    SCALE[0] + part.clamp(0.0, 1.0) * (SCALE[1] - SCALE[0])
+}
+
+/// Colours that any colour vision tells apart (M. Okabe, K. Ito, Color Universal Design, 2008).
+const STYLE: &str = "text{font:13px system-ui,sans-serif;fill:#1b1f24}.page{fill:#fff}.tick{stroke:#d0d7de}\
+    .goal{stroke:#1b1f24;stroke-dasharray:4 3}circle{fill-opacity:.55}.ours{fill:#0072b2}.theirs{fill:#d55e00}\
+    @media(prefers-color-scheme:dark){text{fill:#e6edf3}.page{fill:#0d1117}.tick{stroke:#30363d}.goal{stroke:#e6edf3}\
+    .ours{fill:#56b4e9}.theirs{fill:#ff7b54}}";

@@ -373,12 +373,7 @@ fn closing_during_runs_ends_them_with_what_is_done() {
             .map(|_| {
                 scope.spawn(|| {
                     while let Ok(results) = run(&pool, &tool, &inputs) {
-                        for (index, input) in inputs.iter().enumerate() {
-                            match output(&results, index) {
-                                Ok(bytes) => assert_eq!(bytes, doubled(input)),
-                                Err(error) => assert_eq!(error.status(), Status::Closed),
-                            }
-                        }
+                        check_closed(&results, &inputs);
                     }
                 })
             })
@@ -388,6 +383,56 @@ fn closing_during_runs_ends_them_with_what_is_done() {
         pool.close();
         join(runs);
     });
+}
+
+/// Two threads with two tools each; a third closes the pool over their heads.
+#[test]
+fn two_threads_with_two_tools_meet_a_third_that_closes() {
+    for round in 0..20 {
+        let pool = pool(3);
+        let tools = ["one", "two"].map(|name| Double::new(name, |_, _| Ok(())));
+        let inputs = items(300);
+        let submitted = AtomicUsize::new(0);
+        let work = || {
+            let submit = |turn: usize| {
+                let job = submit(&pool, &tools[turn % 2], &inputs);
+                submitted.fetch_add(1, Ordering::Relaxed);
+                job
+            };
+            // Two jobs under way at any time.
+            let mut before = submit(0);
+            for turn in 1.. {
+                let next = submit(turn);
+                let done = before.and_then(|job| {
+                    assert!(job.wait(None));
+                    Ok(job.results()?.expect("nobody else took them"))
+                });
+                match done {
+                    Ok(results) => check_closed(&results, &inputs),
+                    Err(error) => return assert_eq!(error.status(), Status::Closed),
+                }
+                before = next;
+            }
+        };
+        thread::scope(|scope| {
+            let workers = [(); 2].map(|()| scope.spawn(work));
+            while submitted.load(Ordering::Relaxed) <= round {
+                thread::yield_now();
+            }
+            pool.close();
+            join(workers);
+        });
+    }
+}
+
+/// Each item is done as it must be, or was not done because the pool was closed.
+fn check_closed(results: &Results, inputs: &[Vec<u8>]) {
+    for (index, input) in inputs.iter().enumerate() {
+        match output(results, index) {
+            Ok(bytes) => assert_eq!(bytes, doubled(input)),
+            Err(error) => assert_eq!(error.status(), Status::Closed),
+        }
+    }
 }
 
 #[test]
