@@ -205,7 +205,7 @@ int main(void) {
     CHECK(callbacks.size == 128 && callbacks.run == NULL && callbacks.identity == NULL);
     CHECK(progress.size == 88 && progress.unread_bytes == 0);
     CHECK(summary.size == 152 && summary.tool == NULL && summary.stopped_message == NULL);
-    CHECK(of_slot.size == 128 && of_slot.device == NULL && of_slot.lost_message == NULL);
+    CHECK(of_slot.size == 136 && of_slot.device == NULL && of_slot.lost_message == NULL);
     CHECK(tensor.size == 112 && tensor.data == NULL && tensor.ndim == 0);
     CHECK(column.size == 48 && column.rows == NULL && column.n_rows == 0);
     return 0;

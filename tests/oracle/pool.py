@@ -59,11 +59,12 @@ class Error(Exception):
 
 @dataclass
 class Item:
-    """The outputs of one item, or why it failed."""
+    """The outputs of one item with remarks on it, or why it failed."""
 
     outputs: dict[str, np.ndarray] = field(default_factory=dict)
     status: int = 0
-    error: str = ""
+    error: str | None = None
+    warnings: list[str] = field(default_factory=list)
 
     def __getitem__(self, name: str) -> np.ndarray:
         assert self.status == 0, self.error
@@ -160,7 +161,10 @@ class Pool:
         items = []
         for index in range(self.calls.toolpool_results_len(results)):
             item = Item(status=self.calls.toolpool_results_status(results, index))
-            item.error = self.calls.toolpool_results_error(results, index).decode()
+            if item.status != 0:
+                item.error = self.calls.toolpool_results_error(results, index).decode()
+            warning = self.calls.toolpool_results_warning(results, index).decode()
+            item.warnings = warning.splitlines()
             for name in names:
                 view = Tensor(size=c.sizeof(Tensor))
                 found = self.calls.toolpool_results_tensor(
@@ -255,6 +259,7 @@ def _load() -> c.CDLL:
         "toolpool_results_output_name": (text, [handle, size]),
         "toolpool_results_status": (c.c_int32, [handle, size]),
         "toolpool_results_error": (text, [handle, size]),
+        "toolpool_results_warning": (text, [handle, size]),
         "toolpool_results_tensor": (c.c_int32, [handle, size, text, handle, handle]),
         "toolpool_results_free": (None, [handle]),
         "toolpool_error_message": (text, [handle]),

@@ -1,19 +1,13 @@
-"""The torch backend's ESM-2 against fair-esm and transformers, called through its C entry alone.
-
-TOOLPOOL_TORCH names the built library (default: target/release/libtoolpool_torch.so),
-TOOLPOOL_LIBTORCH the libtorch (default: the one of this Python).
-"""
+"""ESM-2 against fair-esm and transformers."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from compare import ALL_OUTPUTS, assert_agrees, distance, every_layer, sequences
-from host import Engine, ToolError
 from references import (
     as_fair_esm,
     fair_names,
@@ -23,9 +17,7 @@ from references import (
 )
 from safetensors.torch import load_file, save_file
 
-ROOT = Path(__file__).resolve().parents[2]
-LIBRARY = os.environ.get("TOOLPOOL_TORCH", str(ROOT / "target/release/libtoolpool_torch.so"))
-LIBTORCH = os.environ.get("TOOLPOOL_LIBTORCH", str(Path(torch.__file__).parent))
+from pool import Error, Pool
 
 SHAPES = {"tiny": (3, 40, 2), "8M": (6, 320, 20)}
 PROTEINS = [
@@ -38,11 +30,12 @@ MODEL_ERROR, OPTION_ERROR = -6, -4
 
 
 def run(source, proteins, threads=1, **options):
-    tool = Engine(LIBRARY, LIBTORCH, threads).open(str(source), **options)
+    pool = Pool("cpu", threads=str(threads))
     try:
-        return tool.run(proteins)
+        tool = pool.tool("esm2", source, **options)
+        return pool.run(tool, pool.strings(*(protein.encode() for protein in proteins)))
     finally:
-        tool.close()
+        pool.close()
 
 
 @pytest.fixture(scope="module", params=SHAPES)
@@ -229,7 +222,7 @@ def test_a_base_model_without_heads(tiny, tmp_path):
     model.esm.save_pretrained(tmp_path)
     [base], [full] = (run(d, ["MKTAY"], outputs="mean,contacts") for d in (tmp_path, directory))
     assert distance(base["mean"], full["mean"]) <= 1e-6
-    with pytest.raises(ToolError, match="language-model head") as caught:
+    with pytest.raises(Error, match="language-model head") as caught:
         run(tmp_path, ["MKTAY"], outputs="logits")
     assert caught.value.status == OPTION_ERROR
 
@@ -244,7 +237,7 @@ def test_a_hub_id_is_found_in_the_local_cache(tiny, tmp_path, monkeypatch):
     monkeypatch.delenv("HF_HUB_CACHE", raising=False)
     monkeypatch.setenv("HF_HOME", str(tmp_path))
     assert run("someone/esm2_tiny", ["MKT"])[0].error is None
-    with pytest.raises(ToolError, match="not in the Hugging Face cache") as caught:
+    with pytest.raises(Error, match="not in the Hugging Face cache") as caught:
         run("someone/else", ["MKT"])
     assert caught.value.status == MODEL_ERROR and "hf download someone/else" in caught.value.message
 
@@ -265,27 +258,29 @@ def test_a_hub_id_is_found_in_the_local_cache(tiny, tmp_path, monkeypatch):
     ],
 )
 def test_bad_options_name_the_good_ones(tiny, options, says):
-    with pytest.raises(ToolError, match=says) as caught:
+    with pytest.raises(Error, match=says) as caught:
         run(tiny[1], ["MKT"], **options)
     assert caught.value.status == OPTION_ERROR
 
 
 def test_cost_and_extent_follow_the_tokens(tiny):
-    tool = Engine(LIBRARY, LIBTORCH).open(str(tiny[1]), tokens_per_batch=777)
-    assert tool.callbacks.batch_budget == 777
+    pool = Pool("cpu")
+    tool = pool.tool("esm2", tiny[1], tokens_per_batch=777)
+    report = pool.report(tool, pool.strings(b"MKTAY<mask>AKQR"))
+    [slot] = report["slots"]
     n, d, t = 3, 40, 12
-    assert (
-        tool.callbacks.cost(tool._user, b"MKTAYIAKQR", 10) == 24 * n * d * d * t + 4 * n * d * t * t
-    )
-    assert tool.callbacks.extent(tool._user, b"MKTAY<mask>IAKQ", 15) == 12
-    tool.close()
+    assert report["cost"] == 24 * n * d * d * t + 4 * n * d * t * t
+    assert slot["extent"] == t and slot["batch_budget"] == 777
+    pool.close()
 
 
-def test_bf16_and_fp32_have_identities_of_their_own(tiny):
-    engine = Engine(LIBRARY, LIBTORCH)
-    options = ({}, {"outputs": "bos"}, {"dtype": "bf16"})
-    tools = [engine.open(str(tiny[1]), **o) for o in options]
-    plain, other_output, other_dtype = (tool.callbacks.identity for tool in tools)
-    assert plain == other_output != other_dtype
-    for tool in tools:
-        tool.close()
+def test_tools_share_what_is_loaded_unless_their_types_differ(tiny):
+    pool = Pool("cpu")
+    loads = [
+        pool.report(pool.tool("esm2", tiny[1], **options), pool.strings(b"MKT"))["slots"][0][
+            "load_s"
+        ]
+        for options in ({}, {"outputs": "bos"}, {"dtype": "bf16"})
+    ]
+    assert loads[0] > 0 and loads[1] == 0 and loads[2] > 0
+    pool.close()
