@@ -148,6 +148,7 @@ fn only_one_of_two_tools_fits() {
         let world = world(2);
         let options = PoolOptions {
             memory_limit: Some(100),
+            ..PoolOptions::default()
         };
         let pool = Arc::new(Pool::open_with(world.slots(), &options).unwrap());
         let large = |name| {
