@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <array>
 #include <list>
+#include <memory>
 #include <numeric>
 #include <string>
 #include <vector>
@@ -216,6 +217,28 @@ void packed_items_are_read_where_they_lie() {
            Strings{"x", "y"}));
 }
 
+void tensors_come_from_vectors_and_views() {
+    toolpool::Pool pool{"cpu*2"};
+    const toolpool::Tool tool{"echo"}; // of the first field, as bytes
+    const auto matrix = std::make_shared<const std::array<std::int64_t, 6>>(
+        std::array<std::int64_t, 6>{1, 2, 3, 4, 5, 6});
+    auto items = toolpool::Items::tensors(std::vector<std::vector<float>>{{1, 2}, {3}}, "x");
+    items.add_tensors({toolpool::view(matrix->data(), {2, 3}), toolpool::view(matrix->data(), {6})},
+                      matrix);
+    CHECK(items.size() == 2);
+    const float three = 3;
+    const auto results = pool.submit(tool, items).results();
+    CHECK(results[0]["output"].bytes() == 2 * sizeof(float));
+    CHECK(results[1]["output"].text() ==
+          std::string_view(reinterpret_cast<const char *>(&three), sizeof three));
+    const auto few =
+        error_of([&] { items.add_tensors(std::vector<std::vector<float>>{{1}}, "only one"); });
+    CHECK(few.status() == TOOLPOOL_ERR_ARGUMENT && has(few.what(), "only one"));
+    const auto by_shape = toolpool::Items::tensors(
+        {toolpool::view(matrix->data(), {2, 3}), toolpool::view(matrix->data(), {6})}, matrix);
+    CHECK(pool.run(tool, by_shape).size() == 2);
+}
+
 void devices_and_slots_are_listed() {
     const auto visible = toolpool::devices();
     CHECK(!visible.empty() && visible.back().kind == TOOLPOOL_DEVICE_CPU);
@@ -275,6 +298,7 @@ int main() {
     columns_and_stacks_hold_all_items();
     items_have_fields_and_costs();
     packed_items_are_read_where_they_lie();
+    tensors_come_from_vectors_and_views();
     devices_and_slots_are_listed();
     plans_balance();
     log_lines_reach_a_function_until_it_is_replaced();
