@@ -74,7 +74,7 @@ impl Loaded for LoadedMates {
             hash.0 ^= bytes
                 .iter()
                 .fold(0, |sum, &byte| 31 * sum + u64::from(byte));
-            let value = hash.next().to_le_bytes();
+            let value = hash.draw().to_le_bytes();
             let row = work
                 .outputs
                 .alloc(index, "hash", Dtype::UInt8, Shape::new(&[8])?)?;

@@ -43,7 +43,7 @@ pub struct JobPlan {
 }
 
 /// Long for a batch, which takes microseconds, and short for who runs the tests: two of these pass for an item that hangs.
-pub(crate) const BATCH_TIME_LIMIT: Duration = Duration::from_millis(400);
+pub(crate) const BATCH_TIME_LIMIT: Duration = Duration::from_millis(200);
 
 /// How the results of a job are taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
