@@ -244,6 +244,21 @@ fn two_batches_in_flight_of_which_one_panics() {
 }
 
 #[test]
+fn what_does_not_fit_wakes_the_slot_with_most_memory() {
+    explore(|| {
+        let machine = |memory| Machine {
+            memory,
+            ..Machine::of_speed(1.0, 0.0)
+        };
+        let world = World::new(vec![machine(10), machine(100)], Time::None);
+        let pool = Pool::open(world.slots()).unwrap();
+        let mut items = items(1);
+        items[0].size = 50;
+        all_succeed(&pool, &tool("a", &world, plain()), &items);
+    });
+}
+
+#[test]
 fn an_item_takes_two_devices_and_no_third() {
     static FEWEST: AtomicU64 = AtomicU64::new(u64::MAX);
     explore(|| {
