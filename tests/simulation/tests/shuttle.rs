@@ -20,7 +20,7 @@ use toolpool_simulation::{Item, Machine, Nature, Simulated, Time, ToolPlan, Worl
 /// More than any of these runs takes, by far.
 const STEPS: usize = 50_000;
 
-const SCHEDULES: usize = 700;
+const SCHEDULES: usize = 400;
 
 /// Runs `scenario` under many schedules.
 fn explore(scenario: fn()) {
