@@ -20,7 +20,7 @@ use toolpool_simulation::{Item, Machine, Nature, Simulated, Time, ToolPlan, Worl
 /// More than any of these runs takes, by far.
 const STEPS: usize = 50_000;
 
-const SCHEDULES: usize = 700;
+const SCHEDULES: usize = 400;
 
 /// Runs `scenario` under many schedules.
 fn explore(scenario: fn()) {
@@ -240,6 +240,21 @@ fn two_batches_in_flight_of_which_one_panics() {
         (items[1].nature, items[1].late) = (Nature::Panics, true);
         let expected = [None, Some(Status::Internal), None, None];
         assert_eq!(run(&pool, &tool, &items).unwrap(), expected);
+    });
+}
+
+#[test]
+fn what_does_not_fit_wakes_the_slot_with_most_memory() {
+    explore(|| {
+        let machine = |memory| Machine {
+            memory,
+            ..Machine::of_speed(1.0, 0.0)
+        };
+        let world = World::new(vec![machine(10), machine(100)], Time::None);
+        let pool = Pool::open(world.slots()).unwrap();
+        let mut items = items(1);
+        items[0].size = 50;
+        all_succeed(&pool, &tool("a", &world, plain()), &items);
     });
 }
 
