@@ -155,7 +155,7 @@ def apart(function: str, *arguments: object) -> list[str]:
 def tables(rounds: int, count: int = TEXTS) -> str:
     """All of it, in Markdown."""
     lines = ["| what | measured | to reach |", "| --- | --- | --- |"]
-    lines += apart("two_models", 2 * rounds + 1) + apart("large_input")
+    lines += apart("two_models", 10 * rounds + 1) + apart("large_input")
     return "\n".join([*lines, "", *sentences(rounds, count)])
 
 
