@@ -20,7 +20,7 @@ pub(super) struct Shell {
     pool: RwLock<Option<Arc<Pool>>>,
 }
 
-/// All pools that were ever opened.
+/// All pools that are open.
 static SHELLS: Mutex<Vec<&'static Shell>> = Mutex::new(Vec::new());
 
 /// How long the end of the process waits for workers to come out of their tools.
@@ -56,6 +56,7 @@ impl Shell {
     /// parent's.
     pub(super) fn shut(&self) -> Option<Arc<Pool>> {
         refuse_forked(self.process).ok()?;
+        SHELLS.lock().retain(|shell| !std::ptr::eq(*shell, self));
         self.pool.write().take()
     }
 }
@@ -102,4 +103,32 @@ extern "C" fn rest_at_exit() {
 pub(super) fn rest_before_libraries_go() {
     // SAFETY: the function keeps nothing but what is static. It can be registered more than once.
     let _ = unsafe { libc::atexit(rest_at_exit) };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The end of the process and the end of a tool look at every pool listed, so these must not grow with those closed.
+    #[test]
+    fn a_closed_pool_is_not_listed_any_more() {
+        let pool = || Pool::open(Vec::new()).unwrap();
+        let [open, closed] = [Shell::around(pool()), Shell::around(pool())];
+        let listed = |handle: *mut toolpool_t| {
+            let shells = SHELLS.lock();
+            shells
+                .iter()
+                .any(|shell| std::ptr::eq(*shell, handle.cast::<Shell>()))
+        };
+        // SAFETY: they came from `around`.
+        let [first, second] = [open, closed].map(|handle| unsafe { Shell::of(handle) }.unwrap());
+        drop(second.shut());
+        assert!(listed(open) && !listed(closed));
+        assert!(
+            second
+                .open()
+                .is_err_and(|error| error.status() == Status::Closed)
+        );
+        drop(first.shut());
+    }
 }
