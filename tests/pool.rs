@@ -435,6 +435,50 @@ fn check_closed(results: &Results, inputs: &[Vec<u8>]) {
     }
 }
 
+/// Each batch is an item of the largest extent there is.
+#[test]
+fn sums_of_any_extents_are_no_error() {
+    struct Huge(Identity);
+
+    impl Tool for Huge {
+        fn name(&self) -> &str {
+            "huge"
+        }
+
+        fn identity(&self) -> &Identity {
+            &self.0
+        }
+
+        fn cost(&self, _: &[u8]) -> f64 {
+            f64::MAX
+        }
+
+        fn extent(&self, _: &[u8]) -> u64 {
+            u64::MAX
+        }
+
+        fn limits(&self) -> Cut {
+            Cut {
+                budget: u64::MAX,
+                max_items: 1,
+            }
+        }
+
+        fn load(&self, slot: &Slot) -> Result<Box<dyn Loaded>> {
+            Double::new("in it", |_, _| Ok(())).load(slot)
+        }
+    }
+
+    let pool = pool(1);
+    let field = Field::copied("input", [&b"a"[..], b"b", b"c"].into_iter()).unwrap();
+    let tool: Arc<dyn Tool> = Arc::new(Huge(Identity::shared("huge")));
+    let job = pool.submit(tool, Arc::new(Items::new(field)), &JobOptions::default());
+    let job = job.unwrap();
+    assert!(job.wait(None));
+    assert!(!job.results().unwrap().unwrap().partial());
+    assert_eq!(job.report().slots[0].extent, u64::MAX);
+}
+
 #[test]
 fn two_readers_of_one_job_get_every_item_once() {
     let pool = pool(2);

@@ -23,6 +23,9 @@ pub(super) struct Shell {
 /// All pools that are open.
 static SHELLS: Mutex<Vec<&'static Shell>> = Mutex::new(Vec::new());
 
+/// What is left of the others; so that leak checkers find it.
+static CLOSED: Mutex<Vec<&'static Shell>> = Mutex::new(Vec::new());
+
 /// How long the end of the process waits for workers to come out of their tools.
 const EXIT_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -56,7 +59,11 @@ impl Shell {
     /// parent's.
     pub(super) fn shut(&self) -> Option<Arc<Pool>> {
         refuse_forked(self.process).ok()?;
-        SHELLS.lock().retain(|shell| !std::ptr::eq(*shell, self));
+        let gone: Vec<_> = SHELLS
+            .lock()
+            .extract_if(.., |shell| std::ptr::eq(*shell, self))
+            .collect();
+        CLOSED.lock().extend(gone);
         self.pool.write().take()
     }
 }

@@ -34,8 +34,7 @@ fn same_device(a: &Slot, b: &Slot) -> bool {
 /// Whether a tool of so many bytes fits beside what is loaded on the device of a slot.
 pub fn fits(seats: &[Seat], slot: usize, bytes: u64, limit: Option<u64>) -> bool {
     let most = limit.unwrap_or(seats[slot].slot.device.memory_total);
-    let used: u64 = loaded(seats, slot).iter().map(|tool| tool.bytes).sum();
-    most == 0 || used + bytes <= most
+    most == 0 || sum(&loaded(seats, slot)).saturating_add(bytes) <= most
 }
 
 /// Asks for `bytes` for the tool `key` on the device of a slot. States of one tool on one device are counted once. The
@@ -64,8 +63,7 @@ pub fn ask(
     }
     let mut there = loaded(seats, slot);
     there.retain(|tool| tool.key != *key);
-    let used: u64 = there.iter().map(|tool| tool.bytes).sum();
-    let mut excess = (used + bytes).saturating_sub(most);
+    let mut excess = sum(&there).saturating_add(bytes).saturating_sub(most);
     if excess == 0 {
         return grant(&mut seats[slot], key, bytes, uses);
     }
@@ -100,6 +98,12 @@ struct Tool {
     /// A batch of it is under way.
     flies: bool,
     slots: Vec<usize>,
+}
+
+/// What they take together, by what they say.
+fn sum(tools: &[Tool]) -> u64 {
+    let bytes = tools.iter().map(|tool| tool.bytes);
+    bytes.fold(0, u64::saturating_add)
 }
 
 /// The tools on the device of a slot.

@@ -77,7 +77,7 @@ impl Tally {
         slot.items += items as u64;
         slot.failed += failed as u64;
         slot.cost += cost;
-        slot.extent += extent;
+        slot.extent = slot.extent.saturating_add(extent);
         self.cost_done += cost;
     }
 

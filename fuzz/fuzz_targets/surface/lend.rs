@@ -106,6 +106,11 @@ impl Loan {
     }
 
     /// After everything was freed and closed.
+    /// Whether no worker that was left behind inside a tool reads it any more.
+    pub fn is_back(&self, with_release: bool) -> bool {
+        self.released.load(SeqCst) >= usize::from(self.taken && with_release)
+    }
+
     pub fn check_end(&self, with_release: bool) {
         let expected = usize::from(self.taken && with_release);
         assert_eq!(

@@ -270,6 +270,9 @@ fn empty_tensor() -> toolpool_tensor_t {
         dtype: 0,
         ndim: 0,
         shape: [0; TOOLPOOL_MAX_NDIM],
+        strides: null(),
+        device: 0,
+        reserved: 0,
     }
 }
 

@@ -186,6 +186,8 @@ impl Tool {
                 [usize::from(identity) % 4],
             memory: (costing % 8 == 7).then_some(memory),
             batch_budget_most: [0, 1, 64, u64::MAX][usize::from(limits / 25) % 4],
+            measure: (costing % 16 > 12).then_some(measure),
+            runs_code: u64::from(identity % 8 == 7),
         };
         match engine % 8 {
             0..3 => {}
@@ -204,10 +206,19 @@ impl Tool {
         })
     }
 
+    /// How often it is to be destroyed.
+    fn expected(&self) -> usize {
+        usize::from(self.made.load(SeqCst) && self.has_destroy)
+    }
+
+    /// Whether no worker that was left behind inside a tool, past a time limit, has it any more.
+    pub fn has_ended(&self) -> bool {
+        self.destroyed.load(SeqCst) >= self.expected() && self.flights.load(SeqCst) == 0
+    }
+
     /// After everything was freed and closed.
     pub fn check_end(&self) {
-        let expected = self.made.load(SeqCst) && self.has_destroy;
-        assert_eq!(self.destroyed.load(SeqCst), usize::from(expected));
+        assert_eq!(self.destroyed.load(SeqCst), self.expected());
         assert_eq!(
             self.flights.load(SeqCst),
             0,
@@ -345,6 +356,30 @@ unsafe extern "C" fn extent(user: *mut c_void, data: *const c_void, len: usize) 
         0 => u64::MAX,
         1 => 0,
         _ => len as u64,
+    }
+}
+
+/// As `cost` and `extent` of the first field, whatever its type is.
+unsafe extern "C" fn measure(
+    user: *mut c_void,
+    fields: *const toolpool_tensor_t,
+    n_fields: usize,
+    cost_of: *mut f64,
+    extent_of: *mut u64,
+) {
+    assert!(n_fields > 0 && !fields.is_null());
+    // SAFETY: there are `n_fields` fields, of as many bytes as each says.
+    let fields = unsafe { std::slice::from_raw_parts(fields, n_fields) };
+    for field in fields {
+        assert_eq!(field.size, size_of::<toolpool_tensor_t>());
+        assert!(field.strides.is_null() && field.device == TOOLPOOL_DEVICE_CPU);
+    }
+    let (data, len) = (fields[0].data, fields[0].bytes);
+    assert!(!data.is_null());
+    // SAFETY: `user` is a Tool's, and `data` has `len` bytes; both answers have their place.
+    unsafe {
+        *cost_of = cost(user, data, len);
+        *extent_of = extent(user, data, len);
     }
 }
 

@@ -3,6 +3,7 @@
 use std::ffi::{CStr, c_char, c_void};
 use std::ptr::{null, null_mut};
 use std::sync::Mutex;
+use std::time::{Duration, Instant};
 
 use toolpool::ffi::batch::*;
 use toolpool::ffi::device::*;
@@ -826,8 +827,19 @@ impl<'a> World<'a> {
         }
     }
 
-    /// After everything was freed and closed: what was lent is back, and no tool is in use.
+    fn has_ended(&self) -> bool {
+        let (mut loans, mut tools) = (self.loans.iter(), self.behaviours.iter());
+        loans.all(|(loan, with_release)| loan.is_back(*with_release))
+            && tools.all(|tool| tool.has_ended())
+    }
+
+    /// After everything was freed and closed: what was lent is back, and no tool is in use. Workers that were inside a
+    /// tool past a time limit were left behind, and are waited for.
     pub fn check_end(worlds: &[World]) {
+        let closed = Instant::now();
+        while !worlds.iter().all(World::has_ended) && closed.elapsed() < LEFT_BEHIND {
+            std::thread::sleep(Duration::from_millis(1));
+        }
         for (loan, with_release) in worlds.iter().flat_map(|world| &world.loans) {
             loan.check_end(*with_release);
         }
@@ -841,6 +853,9 @@ impl<'a> World<'a> {
         }
     }
 }
+
+/// How long a worker may stay inside a tool.
+const LEFT_BEHIND: Duration = Duration::from_secs(30);
 
 /// One of a list, or none of it.
 fn pick<T>(list: &[T], choice: u8) -> Option<&T> {
