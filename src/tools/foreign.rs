@@ -105,7 +105,8 @@ impl ForeignTool {
     }
 }
 
-/// Reads a table that may be shorter or longer than ours: what is missing is NULL, what is beyond must be zero.
+/// Reads a table that may be shorter or longer than ours: what is missing is NULL, what is beyond must be zero. Every field
+/// has eight bytes, so a size that is no multiple of eight would cut one.
 ///
 /// # Safety
 /// The table must have the bytes that its first field says.
@@ -118,7 +119,7 @@ unsafe fn read_sized(
     const LEAST: usize = std::mem::offset_of!(toolpool_callbacks_t, cost);
     // SAFETY: every table starts with its size.
     let size = unsafe { *callbacks.cast::<usize>() };
-    if !(LEAST..=4096).contains(&size) {
+    if !(LEAST..=4096).contains(&size) || !size.is_multiple_of(8) {
         return Err(Error::new(
             Status::Argument,
             format_args!(

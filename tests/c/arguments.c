@@ -230,7 +230,8 @@ static void impossible_lengths_are_refused_before_memory_is_touched(void) {
     const double costs[] = {1, 2};
     uint32_t slots[2];
     toolpool_items_t *none = NULL;
-    const size_t sizes[] = {SIZE_MAX, SIZE_MAX / 2, SIZE_MAX / 8 + 1};
+    const size_t sizes[] = {SIZE_MAX, SIZE_MAX / 2, SIZE_MAX / 8 + 1,
+                            offsetof(toolpool_callbacks_t, extent) + 2};
     for (size_t i = 0; i < 3; i++) {
         size_t n = sizes[i];
         REFUSED(TOOLPOOL_ERR_ARGUMENT, "impossible",

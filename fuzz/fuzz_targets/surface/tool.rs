@@ -50,6 +50,11 @@ pub struct Choices {
 }
 
 impl Choices {
+    /// Whether the table reaches to `destroy`.
+    pub fn has_destroy(&self) -> bool {
+        self.table_size() > std::mem::offset_of!(toolpool_callbacks_t, destroy)
+    }
+
     fn table_size(&self) -> usize {
         match self.size % 8 {
             0..4 => size_of::<toolpool_callbacks_t>(),
@@ -133,7 +138,7 @@ impl Tool {
             pool,
             chained: AtomicPtr::new(chained),
             made: AtomicBool::new(false),
-            has_destroy: size > std::mem::offset_of!(toolpool_callbacks_t, destroy),
+            has_destroy: choices.has_destroy(),
             has_unload: size > std::mem::offset_of!(toolpool_callbacks_t, unload)
                 && ![6, 8].contains(&(choices.load % 10)),
             destroyed: AtomicUsize::new(0),

@@ -372,7 +372,7 @@ impl<'a> World<'a> {
             identity: p.digit(),
             size: p.digit(),
         };
-        let chained = if p.rarely() {
+        let chained = if p.rarely() && choices.has_destroy() {
             remove(&mut self.tools, 0)
         } else {
             None
