@@ -3,12 +3,14 @@
 mod faults;
 mod job;
 mod learnt;
+mod limits;
 mod queue;
 mod room;
 mod seat;
 mod state;
 mod sync;
 mod tally;
+mod turns;
 mod warm;
 mod worker;
 

@@ -8,9 +8,10 @@ use std::time::Instant;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 
 use super::job::Job;
-use super::queue::{Queue, Task, Ticket};
+use super::queue::Queue;
 use super::room::Room;
 use super::sync::{self, JoinHandle};
+use super::turns::{Task, Ticket};
 use super::warm::WarmUp;
 use crate::device::Slot;
 use crate::error::{Error, Result, Status};

@@ -1,0 +1,193 @@
+//! Time limits: what becomes of a job, a batch and a slot that take longer than they may.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::job::Job;
+use super::queue::Queue;
+use super::seat::{Flight, Landing, Seat, Standing};
+use super::sync::MutexGuard;
+use super::turns::{Phase, Turns};
+use crate::device::Slot;
+use crate::error::{Error, Status};
+
+/// What has run out of time.
+enum Overdue {
+    Job(u64),
+    Batch(usize),
+}
+
+impl Queue {
+    /// Ends what takes longer than it may, until the pool is closed and nothing is under way.
+    pub fn watch(&self) {
+        let mut state = self.state.lock();
+        loop {
+            let now = Instant::now();
+            if let Some(late) = state.first_late(now) {
+                match late {
+                    Overdue::Job(id) => self.end_job(state, id),
+                    Overdue::Batch(slot) => self.end_batch(state, slot),
+                }
+                state = self.state.lock();
+                continue;
+            }
+            let over = state.seats.iter().all(|seat| seat.flights.is_empty());
+            if state.phase == Phase::Resting || state.phase == Phase::Closed && over {
+                return;
+            }
+            state.watched = state.next_deadline();
+            match state.watched {
+                Some(deadline) => drop(self.clock.wait_until(&mut state, deadline)),
+                None => self.clock.wait(&mut state),
+            }
+        }
+    }
+
+    /// A job has run out of time: what is not done fails, what is under way as well.
+    fn end_job(&self, mut state: MutexGuard<Turns>, id: u64) {
+        let Some(entry) = state.jobs.get_mut(&id) else {
+            return;
+        };
+        entry.deadline = None;
+        let job = Arc::clone(&entry.job);
+        let limit = job.options().time_limit.unwrap_or_default();
+        let reason = Error::new(
+            Status::TimeLimit,
+            format_args!(
+                "the job ran out of time before this item was done (time_limit={limit:?})"
+            ),
+        );
+        job.stop(&reason);
+        let mut ended = Vec::new();
+        let mut behind = VecDeque::new();
+        for seat in &mut state.seats {
+            let current = seat.current();
+            let working = current.is_some_and(|current| current.job.id() == id);
+            let until = seat.deadline();
+            let of_job = seat.take_flights(|flight| flight.job.id() == id);
+            if working && of_job.iter().all(|flight| flight.killer.is_none()) {
+                seat.standing = Standing::Late {
+                    until,
+                    reason: overdue(&seat.slot, &job),
+                };
+                seat.inside = false;
+                behind.extend(seat.take_flights(|flight| !flight.job.lent()));
+            }
+            ended.extend(of_job.into_iter().map(|flight| (seat.slot.clone(), flight)));
+        }
+        drop(state);
+        for (slot, flight) in ended {
+            give_up(flight, &slot, &reason);
+        }
+        self.retire(&job);
+        self.redo(behind);
+        self.quiet.notify_all();
+    }
+
+    /// A batch takes longer than it may: it is given up, and the slot with it, unless the tool can be stopped from
+    /// outside. What waits behind it on the slot goes to others.
+    fn end_batch(&self, mut state: MutexGuard<Turns>, number: usize) {
+        if let Standing::Late { reason, .. } = &state.seats[number].standing {
+            let reason = reason.clone();
+            self.give_up_slot(&mut state, number, reason);
+            return self.let_go(state);
+        }
+        let seat = &mut state.seats[number];
+        let Some(ticket) = seat.current().map(|current| current.ticket) else {
+            return;
+        };
+        let Some(current) = state.take_flight(number, ticket) else {
+            return;
+        };
+        let seat = &mut state.seats[number];
+        let slot = seat.slot.clone();
+        let job = Arc::clone(&current.job);
+        let reason = overdue(&slot, &job);
+        // Who waits for every worker to let go of borrowed items must wait for this one too.
+        let behind = seat.take_flights(|flight| !flight.job.lent());
+        seat.landed = Instant::now();
+        if current.killer.is_none() {
+            seat.inside = false;
+            self.give_up_slot(&mut state, number, reason.clone());
+        }
+        drop(state);
+        give_up(current, &slot, &reason);
+        self.redo(behind);
+        self.let_go(self.state.lock());
+    }
+
+    /// A slot is not to be counted on before its tool returns.
+    fn give_up_slot(&self, state: &mut Turns, number: usize, reason: Error) {
+        state.seats[number].standing = Standing::Stuck(reason.clone());
+        state.note_trouble(number, &reason);
+        self.call_all(state);
+    }
+
+    /// Gives batches back to their jobs, for other slots.
+    fn redo(&self, flights: VecDeque<Flight>) {
+        for Flight { job, planned, .. } in flights {
+            job.put_back(Arc::unwrap_or_clone(planned));
+            self.retire(&job);
+        }
+        self.wake();
+    }
+
+    pub(super) fn watch_until(&self, state: &mut Turns, deadline: Option<Instant>) {
+        if let Some(deadline) = deadline
+            && state.watched.is_none_or(|watched| deadline < watched)
+        {
+            state.watched = Some(deadline);
+            self.clock.notify_all();
+        }
+    }
+}
+
+impl Turns {
+    fn first_late(&self, now: Instant) -> Option<Overdue> {
+        let late = |deadline: Option<Instant>| deadline.is_some_and(|deadline| deadline <= now);
+        let job = self.jobs.iter().find(|(_, entry)| late(entry.deadline));
+        let batch = || self.seats.iter().position(|seat| late(seat.deadline()));
+        job.map(|(&id, _)| Overdue::Job(id))
+            .or_else(|| batch().map(Overdue::Batch))
+    }
+
+    fn next_deadline(&self) -> Option<Instant> {
+        let jobs = self.jobs.values().filter_map(|entry| entry.deadline);
+        let batches = self.seats.iter().filter_map(Seat::deadline);
+        jobs.chain(batches).min()
+    }
+}
+
+/// Why a batch is given up that takes longer than its job allows.
+fn overdue(slot: &Slot, job: &Job) -> Error {
+    let limit = job.options().batch_time_limit.unwrap_or_default();
+    let tool = job.tool().name();
+    Error::new(
+        Status::TimeLimit,
+        format_args!(
+            "{slot}: {tool} was still inside this batch when its time ran out (batch_time_limit={limit:?})"
+        ),
+    )
+}
+
+/// Tells the job of a batch that was given up, and ends the batch where that is possible.
+fn give_up(flight: Flight, slot: &Slot, reason: &Error) {
+    let now = Instant::now();
+    if let Some(kill) = &flight.killer {
+        kill();
+    }
+    let landing = Landing {
+        slot,
+        begin: flight.begin,
+        end: now,
+        busy: now.saturating_duration_since(flight.begin),
+        cost: flight.cost,
+        extent: flight.extent,
+        relieved: false,
+        larger: false,
+        budget: flight.job.limits().cut.budget,
+    };
+    let Flight { job, planned, .. } = flight;
+    job.land(Arc::unwrap_or_clone(planned), Err(reason.clone()), &landing);
+}
