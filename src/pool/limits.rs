@@ -67,10 +67,8 @@ impl Queue {
             let until = seat.deadline();
             let of_job = seat.take_flights(|flight| flight.job.id() == id);
             if working && of_job.iter().all(|flight| flight.killer.is_none()) {
-                seat.standing = Standing::Late {
-                    until,
-                    reason: overdue(&seat.slot, &job),
-                };
+                let reason = overdue(&seat.slot, &job);
+                seat.stand(Standing::Late { until, reason });
                 seat.inside = false;
                 behind.extend(seat.take_flights(|flight| !flight.job.lent()));
             }
@@ -119,7 +117,7 @@ impl Queue {
 
     /// A slot is not to be counted on before its tool returns.
     fn give_up_slot(&self, state: &mut Turns, number: usize, reason: Error) {
-        state.seats[number].standing = Standing::Stuck(reason.clone());
+        state.seats[number].stand(Standing::Stuck(reason.clone()));
         state.note_trouble(number, &reason);
         self.call_all(state);
     }

@@ -385,9 +385,7 @@ impl Queue {
         seat.inside = !seat.flights.is_empty();
         seat.starting = false;
         seat.landed = Instant::now();
-        if !matches!(seat.standing, Standing::Lost(_)) {
-            seat.standing = Standing::Live;
-        }
+        seat.stand(Standing::Live);
         self.quiet.notify_all();
     }
 

@@ -97,6 +97,13 @@ impl Seat {
         matches!(self.standing, Standing::Live | Standing::Late { .. })
     }
 
+    /// Changes how it stands. What is lost stays lost, whatever its worker still comes back with.
+    pub fn stand(&mut self, standing: Standing) {
+        if !matches!(self.standing, Standing::Lost(_)) {
+            self.standing = standing;
+        }
+    }
+
     /// Why it can not be given work.
     pub fn trouble(&self) -> Option<&Error> {
         match &self.standing {
