@@ -1,0 +1,220 @@
+"""Python functions as tools of the pool."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Union
+
+from . import _outputs
+from . import _signatures as c
+from ._calls import Keeper, made, sized
+from ._devices import device_of
+from ._errors import ContractError, status_of
+from ._inside import inside
+from ._library import lib
+from ._objects import Objects, of_token
+from ._process import Child, Named
+
+_Function = Union[Callable[..., Any], str]
+
+
+class PythonTool:
+    """A tool made of Python functions.
+
+        PythonTool(run)                              run(items) -> outputs
+        PythonTool(run, load=load)                   load(device) -> state, run(state, items) -> outputs
+        PythonTool("module:run", load="module:load") the same in a process a slot, for what holds the GIL
+
+    `run` gets a list of items, as large as the pool sees fit, and returns a list with one output for each: an array,
+    bytes or str, or a dict of such by name; arrays of float16/32/64, int8 to int64, uint8, bool. An exception in the place
+    of an output concerns that item alone. One that is raised concerns the batch, which is split until the guilty item
+    stands alone; MemoryError halves it, and toolpool.Transient asks for another try.
+
+    `load(device)` is called once on each worker, with a name like `cuda:0`; `unload(state)` at the end; `cost(item)` in
+    the calling thread, in any unit: the largest run first. Functions run on the workers' threads, several at once, and
+    share the GIL; named ones are imported, and run, in child processes, to which items and outputs are pickled.
+    A run that waits for the pool from inside a tool raises Reentrant.
+    """
+
+    def __init__(
+        self,
+        run: _Function,
+        *,
+        load: _Function | None = None,
+        unload: Callable[[Any], None] | None = None,
+        cost: Callable[[Any], float] | None = None,
+        name: str | None = None,
+        batch_items: int = 0,
+    ):
+        self.name = name or (
+            run if isinstance(run, str) else getattr(run, "__name__", type(run).__name__)
+        )
+        self.cost = cost
+        self._functions = Functions(self.name, _resolved(run), load and _resolved(load), unload)
+        callbacks = sized(c.toolpool_callbacks_t)
+        callbacks.load, callbacks.run, callbacks.unload, callbacks.destroy = _CALLBACKS
+        callbacks.batch_items = batch_items
+        number = _functions.keep(self._functions)
+        try:
+            self._handle = made(
+                lib.toolpool_tool_free,
+                lib.toolpool_tool_from_callbacks,
+                self.name.encode(),
+                ctypes.byref(callbacks),
+                number,
+            )
+        except BaseException:
+            _functions.drop(number)
+            raise
+
+    def interrupt(self) -> None:
+        """Ends the child processes of a named function at once; what they were doing fails. They are started anew."""
+        for child in self._functions.children.copy():
+            child.kill()
+
+    def __repr__(self) -> str:
+        return f"PythonTool({self.name})"
+
+
+def _resolved(function: _Function) -> Callable[..., Any]:
+    return Named(function) if isinstance(function, str) else function
+
+
+@dataclass
+class Functions:
+    """What the callbacks need of a tool. The library keeps it until the last worker has unloaded."""
+
+    name: str
+    run: Callable[..., Any]
+    load: Callable[[str], Any] | None
+    unload: Callable[[Any], None] | None
+    children: set[Child] = field(default_factory=set)
+
+    def loaded(self, device: str) -> Loaded:
+        """The tool on one worker."""
+        if isinstance(self.run, Named) or getattr(self.run, "named", None):
+            child = Child(self.name, device, self.run, self.load)
+            self.children.add(child)
+            return Loaded(
+                device, child.compute, lambda: (self.children.discard(child), child.close())
+            )
+        if self.load is None:
+            return Loaded(device, self.run, lambda: None)
+        state = self.load(device)
+        end = self.unload
+        return Loaded(
+            device, lambda items: self.run(state, items), lambda: end(state) if end else None
+        )
+
+
+@dataclass
+class Loaded:
+    """A tool on one worker: computes outputs of items."""
+
+    device: str
+    compute: Callable[[list[Any]], Sequence[Any]]
+    close: Callable[[], Any]
+
+
+_functions = Keeper()
+_loaded = Keeper()
+
+
+def _guarded(error_out: Any, work: Callable[[], None]) -> int:
+    """Does some work of a callback; what it raises is told to the library, whose threads know no exceptions."""
+    try:
+        work()
+        return c.TOOLPOOL_OK
+    except BaseException as error:
+        return lib.toolpool_error_set(error_out, status_of(error), _told(error))
+
+
+def _told(error: BaseException) -> bytes:
+    return f"{type(error).__name__}: {error}".encode("utf-8", "replace").replace(b"\0", b"\\0")
+
+
+def _load(user: int, device: Any, state: Any, error_out: Any) -> int:
+    def work() -> None:
+        name = str(device_of(device.contents))
+        with inside(name):
+            state[0] = _loaded.keep(_functions[user].loaded(name))
+
+    return _guarded(error_out, work)
+
+
+def _run(state: int, batch: int, outputs: int, error_out: Any) -> int:
+    return _guarded(error_out, lambda: _Batch(_loaded[state], batch, outputs).compute())
+
+
+def _unload(state: int) -> None:
+    loaded = _loaded[state]
+    _loaded.drop(state)
+    loaded.close()
+
+
+_CALLBACKS = tuple(
+    kind(function)
+    for kind, function in zip(
+        (
+            dict(c.toolpool_callbacks_t._fields_)[name]
+            for name in ("load", "run", "unload", "destroy")
+        ),
+        (_load, _run, _unload, _functions.drop),
+    )
+)
+
+
+class _Batch:
+    """One batch on one worker."""
+
+    def __init__(self, loaded: Loaded, batch: int, outputs: int):
+        self.loaded, self.handle = loaded, outputs
+        tokens = [of_token(_token(batch, i)) for i in range(lib.toolpool_batch_len(batch))]
+        self.objects: Objects = tokens[0][0]
+        self.numbers = [number for _, number in tokens]
+
+    def compute(self) -> None:
+        items = [self.objects.distinct[number] for number in self.numbers]
+        try:
+            with inside(self.loaded.device):
+                given = self.loaded.compute(items)
+                values = list(given) if given is not None else []
+        except BaseException as error:
+            self.objects.errors.update((number, error) for number in self.numbers)
+            raise
+        if len(values) != len(items):
+            self._refuse(given, values)
+            return
+        for position, value in enumerate(values):
+            self._put(position, value)
+
+    def _put(self, position: int, value: Any) -> None:
+        if isinstance(value, Exception):
+            self._fail(position, value)
+        elif self.objects.keeps_outputs:
+            self.objects.outputs[self.numbers[position]] = value
+            _outputs.write_nothing(self.handle, position)
+        else:
+            _outputs.write(self.handle, position, value)
+
+    def _refuse(self, given: Any, values: list[Any]) -> None:
+        """Fails every item: nobody knows whose outputs these are."""
+        what = "None" if given is None else f"{len(values)} outputs"
+        indices = self.objects.indices(self.numbers)
+        error = ContractError(
+            f"the tool gave {what} for {len(self.numbers)} items on {self.loaded.device}, those of indices {indices}"
+        )
+        for position in range(len(self.numbers)):
+            self._fail(position, error)
+
+    def _fail(self, position: int, error: Exception) -> None:
+        self.objects.errors[self.numbers[position]] = error
+        lib.toolpool_outputs_fail(self.handle, position, status_of(error), _told(error))
+
+
+def _token(batch: int, index: int) -> bytes:
+    data, length = ctypes.c_void_p(), ctypes.c_size_t()
+    lib.toolpool_batch_bytes(batch, index, ctypes.byref(data), ctypes.byref(length))
+    return ctypes.string_at(data, length.value)
