@@ -137,6 +137,8 @@ class Results(Sequence["Item"]):
 
         Much faster than asking the items one by one.
         """
+        if not self._length:
+            return []
         if self.is_bytes(name):
             return self._bytes(name)
         return [item[name] if item.ok and name in item else None for item in self]
