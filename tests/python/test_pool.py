@@ -145,6 +145,21 @@ print(len(pool.run(toolpool.Echo(), ["a", "b"])))
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "2\n", "")
 
 
+def test_a_function_that_hangs_past_its_time_limit_does_not_abort_the_exit():
+    program = """
+import threading, toolpool
+gate = threading.Event()
+threading.Timer(0.5, gate.set).start()
+with toolpool.ToolPool(gpus=0, cpus=1) as pool:
+    tool = toolpool.PythonTool(lambda items: [gate.wait() and b"" for _ in items])
+    print(len(pool.run(tool, [1, 2], time_limit=0.05, batch_time_limit=0.05).failed))
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "2\n", "")
+
+
 def test_a_forked_child_is_told_so(pool):
     reading, writing = os.pipe()
     child = os.fork()

@@ -6,7 +6,7 @@ import ctypes
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import _signatures as c
 from ._calls import Handle, call, made, sized
@@ -15,6 +15,9 @@ from ._library import lib
 from ._objects import Objects
 from ._report import Report
 from ._results import Item, Results
+
+if TYPE_CHECKING:
+    from ._pool import ToolPool
 
 # Python looks for Ctrl-C between calls: none is longer than this.
 _SLICE_MS = 50
@@ -39,9 +42,10 @@ class Job:
     A job that failed as a whole (its tool cannot be loaded anywhere, or fails on every item alike) raises why.
     """
 
-    def __init__(self, handle: Handle, devices: Sequence[str], objects: Objects | None = None):
+    def __init__(self, handle: Handle, pool: ToolPool, objects: Objects | None = None):
         self._handle = handle
-        self._devices = devices
+        # A pool that nobody else holds would close, and cancel this.
+        self._pool = pool
         self._causes = {} if objects is None else objects
 
     def wait(self, timeout: float | None = None) -> bool:
@@ -110,7 +114,7 @@ class Job:
 
     def _results(self, taken: int | None, status: int, report: Report | None) -> Results:
         handle = Handle(taken or 0, lib.toolpool_results_free)
-        return Results(handle, status == c.TOOLPOOL_PARTIAL, self._devices, self._causes, report)
+        return Results(handle, status == c.TOOLPOOL_PARTIAL, self._pool.names, self._causes, report)
 
 
 def as_completed(jobs: Sequence[Job], timeout: float | None = None) -> Iterator[Job]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import threading
 import weakref
@@ -18,7 +19,7 @@ from ._job import Job
 from ._library import lib
 from ._objects import Objects, as_list, keys_of
 from ._progress import waited
-from ._python_tool import PythonTool
+from ._python_tool import PythonTool, wait_until_unloaded
 from ._results import Item, Results
 from ._tools import Tool
 
@@ -64,9 +65,9 @@ class ToolPool:
         call(lib.toolpool_open_with, names.encode(), table, len(given), ctypes.byref(out))
         self._pool = out.value
         self.devices: list[Device] = listed(lib.toolpool_slots, self._pool)
-        self._names = [str(device) for device in self.devices]
-        # At exit too: while Python can still answer the workers.
+        self.names = [str(device) for device in self.devices]
         self._end = weakref.finalize(self, lib.toolpool_close, self._pool)
+        _pools.add(self)
 
     def run(
         self,
@@ -98,7 +99,7 @@ class ToolPool:
             things = as_list(items)
             return self.submit_objects(tool, things, costs=costs, keeps_outputs=False, **options)[0]
         made_items = Items.of(items, costs)
-        return Job(self._begun(tool, made_items._handle, options), self._names)
+        return Job(self._begun(tool, made_items._handle, options), self)
 
     def as_completed(
         self, tool: AnyTool, items: Any, *, costs: Any = None, **options: Any
@@ -155,7 +156,7 @@ class ToolPool:
             _leave(self)
 
     def __repr__(self) -> str:
-        return f"ToolPool({', '.join(self._names)})"
+        return f"ToolPool({', '.join(self.names)})"
 
     def submit_objects(
         self,
@@ -174,7 +175,7 @@ class ToolPool:
         if costs is None and tool.cost is not None:
             costs = map(tool.cost, things)
         handle = self._begun(tool, objects.items(costs), options)
-        return Job(handle, self._names, objects), objects
+        return Job(handle, self, objects), objects
 
     def _begun(self, tool: Tool | PythonTool, items: Handle, options: dict[str, Any]) -> Handle:
         chosen = made(lib.toolpool_options_free, lib.toolpool_options_new)
@@ -187,12 +188,29 @@ class ToolPool:
     def wait(self, tool: Tool | PythonTool, job: Job, progress: bool = False) -> None:
         """Waits for a job; cancels it where the wait is interrupted, as by Ctrl-C."""
         try:
-            waited(job, self._names, progress)
+            waited(job, self.names, progress)
         except BaseException:
             job.cancel()
             if isinstance(tool, PythonTool):
                 tool.interrupt()
             raise
+
+
+_pools: weakref.WeakSet[ToolPool] = weakref.WeakSet()
+
+_EXIT_S = 10.0
+
+
+@atexit.register
+def _end_all() -> None:
+    """Closes every pool while Python can still answer its workers; a thread that comes back later would abort.
+
+    A worker whose function hangs past a time limit is not waited for by its pool. It has as long as the library gives to
+    tools at exit.
+    """
+    for pool in list(_pools):
+        pool.close()
+    wait_until_unloaded(_EXIT_S)
 
 
 _open: ToolPool | None = None

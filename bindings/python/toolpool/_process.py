@@ -76,8 +76,11 @@ class Child:
             raise
 
     def compute(self, items: list[Any]) -> list[Any]:
-        """The outputs of items, computed there."""
-        return self._asked(items)
+        """The outputs of items, computed there. What was raised there has its traceback as the cause's text."""
+        return [
+            self._from_there(output) if isinstance(output, _Raised) else output
+            for output in self._asked(items)
+        ]
 
     def kill(self) -> None:
         """Ends the process at once; a `compute` under way raises Crashed."""
@@ -96,16 +99,19 @@ class Child:
         message = pickle.dumps(question, protocol=5)
         try:
             self._link.send_bytes(message)
-            error, told, answer = pickle.loads(self._link.recv_bytes())
+            error, answer = pickle.loads(self._link.recv_bytes())
         except (EOFError, OSError):
             raise Crashed(
                 f"the process of {self._name} on {self._device} {self._how_it_ended()}"
             ) from None
         if error is not None:
-            raise error from ToolFailed(
-                f"in the process of {self._name} on {self._device}:\n{told}"
-            )
+            raise self._from_there(error)
         return answer
+
+    def _from_there(self, raised: _Raised) -> BaseException:
+        where = f"in the process of {self._name} on {self._device}"
+        raised.error.__cause__ = ToolFailed(f"{where}:\n{raised.traceback}")
+        return raised.error
 
     def _how_it_ended(self) -> str:
         self._process.kill()
@@ -137,10 +143,10 @@ class _Worker:
         self._compute: Callable[[list[Any]], Any] | None = None
         self._device = ""
 
-    def __call__(self, question: Any) -> Any:
+    def __call__(self, question: Any) -> list[Any]:
         if self._compute is None:
             self._load(*question)
-            return None
+            return []
         with inside(self._device):
             return list(self._compute(question))
 
@@ -157,21 +163,25 @@ class _Worker:
             self._compute = lambda items: run(state, items)
 
 
-def _answer(worker: _Worker, question: bytes) -> bytes:
-    """The pickle of (error, its traceback as text, answer)."""
-    try:
-        return pickle.dumps((None, "", worker(pickle.loads(question))), protocol=5)
-    except BaseException as error:
-        return _pickled_error(error)
+class _Raised:
+    """An exception on its way to the parent, with its traceback as text: frames do not travel."""
 
-
-def _pickled_error(error: BaseException) -> bytes:
-    told = "".join(traceback.format_exception(type(error), error, error.__traceback__))
-    try:
-        pickled = pickle.dumps((error, told, None), protocol=5)
-        pickle.loads(pickled)
-        return pickled
-    except Exception:  # it cannot be pickled, or not be made anew from its pickle
-        return pickle.dumps(
-            (ToolFailed(f"{type(error).__name__}: {error}"), told, None), protocol=5
+    def __init__(self, error: BaseException):
+        self.traceback = "".join(
+            traceback.format_exception(type(error), error, error.__traceback__)
         )
+        try:
+            pickle.loads(pickle.dumps(error, protocol=5))
+            self.error = error
+        except Exception:  # it cannot be pickled, or not be made anew from its pickle
+            self.error = ToolFailed(f"{type(error).__name__}: {error}")
+
+
+def _answer(worker: _Worker, question: bytes) -> bytes:
+    """The pickle of (what was raised, the outputs)."""
+    try:
+        outputs = worker(pickle.loads(question))
+        portable = [_Raised(one) if isinstance(one, Exception) else one for one in outputs]
+        return pickle.dumps((None, portable), protocol=5)
+    except BaseException as error:
+        return pickle.dumps((_Raised(error), None), protocol=5)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Union
@@ -149,9 +150,17 @@ def _run(state: int, batch: int, outputs: int, error_out: Any) -> int:
 
 
 def _unload(state: int) -> None:
-    loaded = _loaded[state]
-    _loaded.drop(state)
-    loaded.close()
+    try:
+        _loaded[state].close()
+    finally:
+        _loaded.drop(state)
+
+
+def wait_until_unloaded(seconds: float) -> None:
+    """Waits until no worker has a Python tool any more, which ends with `unload`."""
+    deadline = time.monotonic() + seconds
+    while _loaded and time.monotonic() < deadline:
+        time.sleep(0.01)
 
 
 _CALLBACKS = tuple(
