@@ -7,6 +7,7 @@ import ctypes
 import threading
 import weakref
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Union
 
 from . import _options
@@ -122,15 +123,16 @@ class ToolPool:
         """
         if isinstance(function, Tool):
             (items,) = iterables
-            return _in_order(self.submit(function, items, **options), lambda item: item)
+            return self._in_order(
+                function, self.submit(function, items, **options), lambda item: item
+            )
         from ._each import each
 
         things = list(zip(*iterables))
         costs = [cost(*thing) for thing in things] if cost else None
-        job, objects = self.submit_objects(
-            each(function), things, costs=costs, keeps_outputs=True, **options
-        )
-        return _in_order(job, lambda item: objects.output(item.index))
+        tool = each(function)
+        job, objects = self.submit_objects(tool, things, costs=costs, keeps_outputs=True, **options)
+        return self._in_order(tool, job, lambda item: objects.output(item.index))
 
     def warm(self, tool: AnyTool) -> None:
         """Loads a tool onto every slot, in parallel, and returns when all have it."""
@@ -186,14 +188,37 @@ class ToolPool:
         )
 
     def wait(self, tool: Tool | PythonTool, job: Job, progress: bool = False) -> None:
-        """Waits for a job; cancels it where the wait is interrupted, as by Ctrl-C."""
-        try:
+        """Waits for a job; cancels it where the wait is interrupted."""
+        with _cancelling(tool, job):
             waited(job, self.names, progress)
-        except BaseException:
-            job.cancel()
-            if isinstance(tool, PythonTool):
-                tool.interrupt()
-            raise
+
+    def _in_order(
+        self, tool: Tool | PythonTool, job: Job, output: Callable[[Item], Any]
+    ) -> Iterator[Any]:
+        """Outputs in the order of the items, each as soon as it and all before it are done."""
+        waiting: dict[int, Item] = {}
+        following = 0
+        with _cancelling(tool, job):
+            for item in job.as_completed():
+                waiting[item.index] = item
+                while following in waiting:
+                    ready = waiting.pop(following)
+                    following += 1
+                    if ready.error is not None:
+                        raise ready.error.__cause__ or ready.error
+                    yield output(ready)
+
+
+@contextmanager
+def _cancelling(tool: Tool | PythonTool, job: Job) -> Iterator[None]:
+    """Cancels a job that is not waited for to its end. Ctrl-C does not wait for child processes either."""
+    try:
+        yield
+    except BaseException as error:
+        job.cancel()
+        if isinstance(tool, PythonTool) and isinstance(error, KeyboardInterrupt):
+            tool.interrupt()
+        raise
 
 
 _pools: weakref.WeakSet[ToolPool] = weakref.WeakSet()
@@ -247,20 +272,3 @@ def _as_tool(tool: AnyTool) -> Tool | PythonTool:
     raise InvalidArgument(
         f"a tool is a Tool, a PythonTool, a function or its name, not a {type(tool).__name__}"
     )
-
-
-def _in_order(job: Job, output: Callable[[Item], Any]) -> Iterator[Any]:
-    """Outputs in the order of the items, each as soon as it and all before it are done."""
-    waiting: dict[int, Item] = {}
-    following = 0
-    try:
-        for item in job.as_completed():
-            waiting[item.index] = item
-            while following in waiting:
-                ready = waiting.pop(following)
-                following += 1
-                if ready.error is not None:
-                    raise ready.error.__cause__ or ready.error
-                yield output(ready)
-    finally:
-        job.cancel()

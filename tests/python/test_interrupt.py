@@ -1,0 +1,88 @@
+"""Ctrl-C ends a run at once, whatever the workers do, and leaves the pool usable."""
+
+import signal
+import subprocess
+import sys
+
+import pytest
+
+PROGRAM = """
+import os, signal, sys, threading, time
+import toolpool
+
+def interrupt_when(path):
+    while not os.path.exists(path):
+        time.sleep(0.01)
+    os.kill(os.getpid(), signal.SIGINT)
+
+with toolpool.ToolPool(gpus=0, cpus=2) as pool:
+    path = sys.argv[2]
+    threading.Thread(target=interrupt_when, args=(path,), daemon=True).start()
+    try:
+        {run}
+        print("it ran to the end")
+    except KeyboardInterrupt:
+        print("interrupted")
+    print(len(pool.run(toolpool.Echo(), ["a", "b"])))
+"""
+
+RUNS = {
+    "Python, in batches of one": """
+        def slow(items):
+            open(path, "w").close()
+            time.sleep(0.01)
+            return [b""] * len(items)
+        pool.run(toolpool.PythonTool(slow, batch_items=1), list(range(100_000)), dedup=False)
+    """,
+    "map": """
+        def slow(n):
+            open(path, "w").close()
+            time.sleep(0.01)
+        list(pool.map(slow, range(100_000)))
+    """,
+    "a decorated function": """
+        @toolpool.tool(iterable_input="xs")
+        def slow(xs):
+            open(path, "w").close()
+            time.sleep(0.01)
+            if len(xs) > 1: raise ValueError
+            return xs
+        slow(list(range(100_000)))
+    """,
+    "a process that would take an hour": """
+        pool.run("workshop:sleep_noting", [path])
+    """,
+    "map in a process that would take an hour": """
+        list(pool.map("workshop:sleep_over", [path]))
+    """,
+    "waiting for a job": """
+        gate = threading.Event()
+        job = pool.submit(lambda items: [gate.wait() and b"" for _ in items], [1])
+        open(path, "w").close()
+        try:
+            job.wait()
+        finally:
+            gate.set()
+    """,
+    "with bars": """
+        def slow(items):
+            open(path, "w").close()
+            time.sleep(0.01)
+            return [b""] * len(items)
+        pool.run(toolpool.PythonTool(slow, batch_items=1), list(range(100_000)), progress=True)
+    """,
+}
+
+
+@pytest.mark.parametrize("kind", RUNS)
+def test_ctrl_c_ends_the_run_and_not_the_pool(kind, tmp_path):
+    program = PROGRAM.format(run=RUNS[kind].strip())
+    ended = subprocess.run(
+        [sys.executable, "-c", program, "", str(tmp_path / "begun")],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ended.returncode != -signal.SIGABRT, ended.stderr
+    assert ended.stdout.replace("\r", "").splitlines()[-2:] == ["interrupted", "2"], ended
