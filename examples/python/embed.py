@@ -10,7 +10,8 @@ sequences = ["MKTLLILAVVAAALA", "GAVLTVLLGGLLLA", "MKTLLILAVVAAALA"]
 with ToolPool() as pool:  # gpus="all", 2, ["cuda:0", "cuda:2"], or gpus=0 with cpus=4
     results = pool.run(ESM2(model, outputs=["mean", "per_residue"]), sequences)
 
-for sequence, item in zip(sequences, results):
+for item in results:
+    sequence = sequences[item.index]
     if item.ok:
         print(f"{sequence} {item['mean'][0]:g}")  # a view into the results
     else:

@@ -19,17 +19,17 @@ def structs():
 
 
 def test_the_committed_file_is_what_the_script_makes():
-    subprocess.run([sys.executable, ROOT / "scripts/python_signatures", "--check"], check=True)
+    subprocess.run([sys.executable, ROOT / "scripts/python_signatures.py", "--check"], check=True)
 
 
 def test_the_script_sees_a_stale_file(tmp_path):
-    for path in ("scripts/python_signatures", "include/toolpool.h"):
+    for path in ("scripts/python_signatures.py", "include/toolpool.h"):
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_text((ROOT / path).read_text())
     package = tmp_path / "bindings/python/toolpool"
     package.mkdir(parents=True)
     (package / "_signatures.py").write_text("FUNCTIONS = {}\n")
-    command = [sys.executable, tmp_path / "scripts/python_signatures", "--check"]
+    command = [sys.executable, tmp_path / "scripts/python_signatures.py", "--check"]
     assert subprocess.run(command, capture_output=True).returncode != 0
 
 

@@ -1,4 +1,4 @@
-"""The C surface for ctypes. Generated from include/toolpool.h by scripts/python_signatures; do not edit."""
+"""The C surface for ctypes. Generated from include/toolpool.h by scripts/python_signatures.py; do not edit."""
 
 from ctypes import (
     CFUNCTYPE,

@@ -33,7 +33,7 @@ NUMBERS = {
     "char": "c_char",
 }
 
-PREAMBLE = '''"""The C surface for ctypes. Generated from include/toolpool.h by scripts/python_signatures; do not edit."""
+PREAMBLE = '''"""The C surface for ctypes. Generated from include/toolpool.h by scripts/python_signatures.py; do not edit."""
 
 from ctypes import (
     CFUNCTYPE,
@@ -57,7 +57,7 @@ def main() -> None:
     text = signatures(HEADER.read_text())
     if "--check" in sys.argv[1:]:
         if TARGET.read_text() != text:
-            sys.exit(f"{TARGET.relative_to(ROOT)} is stale; run: scripts/python_signatures")
+            sys.exit(f"{TARGET.relative_to(ROOT)} is stale; run: scripts/python_signatures.py")
     else:
         TARGET.write_text(text)
 
@@ -95,7 +95,13 @@ class Writer:
                 self.typedef(declaration)
             elif isinstance(declaration, c_ast.Decl):
                 self.function(declaration)
-        table = ["", "# Name: what it returns, what it takes.", "FUNCTIONS = {", *self.functions, "}"]
+        table = [
+            "",
+            "# Name: what it returns, what it takes.",
+            "FUNCTIONS = {",
+            *self.functions,
+            "}",
+        ]
         return "\n".join(self.lines + table) + "\n"
 
     def typedef(self, declaration: c_ast.Typedef) -> None:
