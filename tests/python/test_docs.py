@@ -48,7 +48,9 @@ assert lengths.tolist() == [15, 14, 15] and structures[1] == "GAVLTVLLGGLLLA on 
 
 def test_the_example_runs(hub_cache):
     printed = run((ROOT / "examples/python/embed.py").read_text(), hub_cache).splitlines()
-    assert len(printed) == 4 and printed[0] == printed[2] and printed[0].startswith("MKTLLILAVVAAALA ")
+    assert (
+        len(printed) == 4 and printed[0] == printed[2] and printed[0].startswith("MKTLLILAVVAAALA ")
+    )
     assert printed[3].startswith("(3, 40)")
 
 
