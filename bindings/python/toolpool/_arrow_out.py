@@ -8,7 +8,7 @@ import numpy as np
 
 from ._arrow import array_capsule, array_node, schema_capsule, schema_node
 from ._dtypes import BY_TYPESTR
-from ._errors import InvalidArgument
+from ._errors import InvalidArgument, ToolPoolError
 
 if TYPE_CHECKING:
     from ._results import Results
@@ -40,7 +40,8 @@ def schema(results: Results) -> Any:
 def _field(name: str, results: Results) -> tuple[Any, Any]:
     if results.is_bytes(name):
         return _binary(name, results.column(name))
-    return _tensors(name, results.column(name))
+    matrix = _stacked(name, results)
+    return _tensors(name, results.column(name)) if matrix is None else _uniform(name, matrix)
 
 
 def _binary(name: str, column: list[bytes | None]) -> tuple[Any, Any]:
@@ -51,6 +52,19 @@ def _binary(name: str, column: list[bytes | None]) -> tuple[Any, Any]:
     return schema_node("Z", name), array_node(
         len(rows), [nulls.bitmap, offsets, data], null_count=nulls.count
     )
+
+
+def _stacked(name: str, results: Results) -> np.ndarray | None:
+    """All items in one array, where all have the output in one shape."""
+    try:
+        return results.stack(name)
+    except ToolPoolError:
+        return None
+
+
+def _uniform(name: str, matrix: np.ndarray) -> tuple[Any, Any]:
+    shapes = np.broadcast_to(np.array(matrix.shape[1:], np.int64), (len(matrix), matrix.ndim - 1))
+    return _nested(name, _NO_NULLS, shapes, np.ones(matrix.ndim - 1, np.bool_), matrix.ravel())
 
 
 def _tensors(name: str, column: list[np.ndarray | None]) -> tuple[Any, Any]:

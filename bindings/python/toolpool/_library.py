@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 import importlib.util
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -15,6 +16,13 @@ from . import _signatures as c
 
 _PACKAGED = Path(__file__).resolve().parent / "lib" / "libtoolpool.so"
 _INSTALLED = f"libtoolpool.so.{c.TOOLPOOL_VERSION_MAJOR}.{c.TOOLPOOL_VERSION_MINOR}"
+
+# What returns at once and calls nobody back keeps the GIL: to let go of it and take it again costs more than the call,
+# and hands every worker's turn to the others.
+_BRIEF = re.compile(
+    "toolpool_(batch|outputs|error)_|toolpool_(results|items)_len$"
+    "|toolpool_results_(index|status|error|warning|slot|outputs|output_name|tensor)$"
+)
 
 
 def _candidate() -> str:
@@ -27,7 +35,7 @@ def _candidate() -> str:
 def _load() -> ctypes.CDLL:
     candidate = _candidate()
     try:
-        library = ctypes.CDLL(candidate)
+        library, brief = ctypes.CDLL(candidate), ctypes.PyDLL(candidate)
     except OSError as error:
         raise ImportError(
             f"libtoolpool cannot be loaded: {error}. Looked in: TOOLPOOL_LIBRARY "
@@ -36,12 +44,13 @@ def _load() -> ctypes.CDLL:
         ) from error
     for name, (returned, taken) in c.FUNCTIONS.items():
         try:
-            function = getattr(library, name)
+            function = getattr(brief if _BRIEF.match(name) else library, name)
         except AttributeError as error:
             raise ImportError(
                 f"{candidate} has no {name}: it is older than this package"
             ) from error
         function.restype, function.argtypes = returned, taken
+        setattr(library, name, function)
     if library.toolpool_abi() != c.TOOLPOOL_ABI:
         raise ImportError(
             f"{candidate} has ABI {library.toolpool_abi()}, and this package needs {c.TOOLPOOL_ABI}: "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import sys
 from array import array
 from collections.abc import Hashable, Iterable, Sequence
 from hashlib import blake2b
@@ -74,10 +75,14 @@ class _Registration:
         _runs.drop(self._run)
 
 
-def of_token(token: bytes) -> tuple[Objects, int]:
-    """The run and the number in it that a token stands for."""
-    run, number = array("Q", token)
-    return _runs[run], number
+def run_of(token: bytes) -> Objects:
+    """The run that a token belongs to."""
+    return _runs[int.from_bytes(token[:8], sys.byteorder)]
+
+
+def number_of(token: bytes) -> int:
+    """The number of the distinct object that a token stands for."""
+    return int.from_bytes(token[8:], sys.byteorder)
 
 
 def keys_of(objects: Iterable[Any]) -> Iterable[Hashable]:

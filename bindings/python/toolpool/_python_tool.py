@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Union
 
@@ -15,7 +15,7 @@ from ._devices import device_of
 from ._errors import ContractError, status_of
 from ._inside import inside
 from ._library import lib
-from ._objects import Objects, of_token
+from ._objects import Objects, number_of, run_of
 from ._process import Child, Named
 
 _Function = Union[Callable[..., Any], str]
@@ -180,9 +180,9 @@ class _Batch:
 
     def __init__(self, loaded: Loaded, batch: int, outputs: int):
         self.loaded, self.handle = loaded, outputs
-        tokens = [of_token(_token(batch, i)) for i in range(lib.toolpool_batch_len(batch))]
-        self.objects: Objects = tokens[0][0]
-        self.numbers = [number for _, number in tokens]
+        tokens = list(_tokens(batch))
+        self.objects: Objects = run_of(tokens[0])
+        self.numbers = [number_of(token) for token in tokens]
 
     def compute(self) -> None:
         items = [self.objects.distinct[number] for number in self.numbers]
@@ -223,7 +223,9 @@ class _Batch:
         lib.toolpool_outputs_fail(self.handle, position, status_of(error), _told(error))
 
 
-def _token(batch: int, index: int) -> bytes:
+def _tokens(batch: int) -> Iterator[bytes]:
     data, length = ctypes.c_void_p(), ctypes.c_size_t()
-    lib.toolpool_batch_bytes(batch, index, ctypes.byref(data), ctypes.byref(length))
-    return ctypes.string_at(data, length.value)
+    data_out, length_out = ctypes.byref(data), ctypes.byref(length)
+    for index in range(lib.toolpool_batch_len(batch)):
+        lib.toolpool_batch_bytes(batch, index, data_out, length_out)
+        yield ctypes.string_at(data.value, length.value)

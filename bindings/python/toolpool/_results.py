@@ -139,9 +139,22 @@ class Results(Sequence["Item"]):
         """
         if not self._length:
             return []
-        if self.is_bytes(name):
-            return self._bytes(name)
-        return [item[name] if item.ok and name in item else None for item in self]
+        view = self._view(name)
+        rows = ctypes.string_at(view.rows, view.n_rows * ctypes.sizeof(c.toolpool_row_t))
+        places = struct.iter_unpack("=QQII", rows)
+        if BY_NUMBER[view.dtype].name != "bytes":
+            return [
+                None if chunk == _NO_CHUNK else item[name]
+                for item, (_, _, chunk, _) in zip(self, places)
+            ]
+        chunks = [
+            ctypes.string_at(view.chunks[i].data, view.chunks[i].bytes)
+            for i in range(view.n_chunks)
+        ]
+        return [
+            None if chunk == _NO_CHUNK else chunks[chunk][offset : offset + length]
+            for offset, length, chunk, _ in places
+        ]
 
     def is_bytes(self, name: str) -> bool:
         """Whether an output is byte strings, and not tensors."""
@@ -168,18 +181,6 @@ class Results(Sequence["Item"]):
         from ._arrow_out import schema_and_array
 
         return schema_and_array(self)
-
-    def _bytes(self, name: str) -> list[bytes | None]:
-        view = self._view(name)
-        chunks = [
-            ctypes.string_at(view.chunks[i].data, view.chunks[i].bytes)
-            for i in range(view.n_chunks)
-        ]
-        rows = ctypes.string_at(view.rows, view.n_rows * ctypes.sizeof(c.toolpool_row_t))
-        return [
-            None if chunk == _NO_CHUNK else chunks[chunk][offset : offset + length]
-            for offset, length, chunk, _ in struct.iter_unpack("=QQII", rows)
-        ]
 
     def _view(self, name: str) -> Any:
         """The toolpool_column_t of an output."""
