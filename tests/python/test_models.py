@@ -9,7 +9,16 @@ import numpy as np
 import pytest
 import torch
 from conftest import ROOT
-from toolpool import ESM2, Items, PartialFailure, TorchScript
+from toolpool import (
+    ESM2,
+    AOTInductor,
+    Items,
+    Library,
+    ModelError,
+    OptionError,
+    PartialFailure,
+    TorchScript,
+)
 
 SEQUENCES = ["MKTLLILAVVAAALA", "GAVLTVLLGGLLLA", "MKTLLILAVVAAALA", "MK"]
 
@@ -45,6 +54,24 @@ def test_torchscript_gives_what_torch_gives(pool, tmp_path):
     np.testing.assert_allclose(results.stack("output"), wanted, atol=1e-6)
     again = pool.run(TorchScript(path), Items(list(inputs.numpy())))
     np.testing.assert_allclose(again.stack("output"), wanted, atol=1e-6)
+
+
+def test_aotinductor_says_what_its_file_is_not(tmp_path):
+    with pytest.raises(ModelError, match="absent"):
+        AOTInductor(tmp_path / "absent.pt2")
+
+
+def test_a_library_is_a_tool_with_options_of_its_own(pool, tmp_path):
+    library = tmp_path / "libplugin.so"
+    plugin = ROOT / "tests/c/plugins/library_tool.c"
+    compiler = [shutil.which("cc"), "-shared", "-fPIC", f"-I{ROOT}/include"]
+    subprocess.run([*compiler, plugin, "-o", library], check=True)
+    tool = Library(library, "shared_tool", prefix=">")
+    assert pool.run(tool, ["a", "b"]).column("output") == [b">a", b">b"]
+    with pytest.raises(OptionError, match="known options: batch, prefix"):
+        tool.set(colour="red")
+    with pytest.raises(ModelError, match="never opens"):
+        Library(library, "failing_tool")
 
 
 def run_python(program, **environment):
