@@ -10,6 +10,7 @@ import pytest
 from toolpool import (
     ContractError,
     Echo,
+    InvalidArgument,
     ItemError,
     PythonTool,
     Reentrant,
@@ -247,3 +248,12 @@ def test_nothing_is_kept_after_runs():
     assert [set(keeper._kept) - old for keeper, old in zip(keepers, before, strict=True)] == [
         set()
     ] * 4
+
+
+def test_functions_and_names_do_not_mix():
+    with pytest.raises(InvalidArgument, match="both names"):
+        PythonTool("workshop:remember", load=lambda device: None)
+    with pytest.raises(InvalidArgument, match="unload"):
+        PythonTool("workshop:remember", load="workshop:load", unload=print)
+    with pytest.raises(InvalidArgument, match="there is no load"):
+        PythonTool(len, unload=print)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class _Nulls(NamedTuple):
     """Which entries are missing: how many, and Arrow's bitmap of those that are not."""
 
-    count: int
+    number: int
     bitmap: np.ndarray | None
 
 
@@ -46,11 +46,11 @@ def _field(name: str, results: Results) -> tuple[Any, Any]:
 
 def _binary(name: str, column: list[bytes | None]) -> tuple[Any, Any]:
     nulls = _nulls(column)
-    rows = [value or b"" for value in column] if nulls.count else column
+    rows = [value or b"" for value in column]
     data = np.frombuffer(b"".join(rows), np.uint8)
     offsets = _offsets(np.fromiter(map(len, rows), np.int64, len(rows)))
     return schema_node("Z", name), array_node(
-        len(rows), [nulls.bitmap, offsets, data], null_count=nulls.count
+        len(rows), [nulls.bitmap, offsets, data], null_count=nulls.number
     )
 
 
@@ -99,7 +99,7 @@ def _nested(
         if not fixed[axis]:
             form, offsets = "+L", [_offsets(np.repeat(shapes[:, axis], lists))]
         field = schema_node(form, name if outermost else "item", [field])
-        node = array_node(int(lists.sum()), [own.bitmap, *offsets], [node], own.count)
+        node = array_node(int(lists.sum()), [own.bitmap, *offsets], [node], own.number)
     return field, node
 
 
@@ -112,7 +112,7 @@ def _primitive(name: str, values: np.ndarray, nulls: _Nulls) -> tuple[Any, Any]:
             raise InvalidArgument(f"Arrow has no type for {values.dtype}, which an output has")
         form, data = dtype.arrow, values
     return schema_node(form, name), array_node(
-        len(values), [nulls.bitmap, data], null_count=nulls.count
+        len(values), [nulls.bitmap, data], null_count=nulls.number
     )
 
 

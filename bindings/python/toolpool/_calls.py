@@ -48,7 +48,7 @@ def made(free: Callable[[int], None], function: Callable[..., int], *arguments: 
     """The handle that a function leaves in the parameter before `err`."""
     out = ctypes.c_void_p()
     call(function, *arguments, ctypes.byref(out))
-    return Handle(out.value, free)
+    return Handle(out.value or 0, free)
 
 
 def sized(struct: type[ctypes.Structure]) -> Any:
@@ -77,19 +77,19 @@ class Keeper:
     def __len__(self) -> int:
         return len(self._kept)
 
+    @contextmanager
+    def handed_over(self, thing: Any) -> Iterator[int]:
+        """Keeps a thing that the library takes in this block; if the block raises, it has not taken it."""
+        number = self.keep(thing)
+        try:
+            yield number
+        except BaseException:
+            self.drop(number)
+            raise
+
 
 _borrowed = Keeper()
 
-# Gives back what `kept` has lent. Called on any thread; ctypes takes the GIL.
+# Gives back what is `lent`. Called on any thread; ctypes takes the GIL.
 release = c.toolpool_release_t(_borrowed.drop)
-
-
-@contextmanager
-def kept(owner: Any) -> Iterator[int]:
-    """Keeps `owner` alive until the library calls `release` with this number; if the block raises, it never will."""
-    number = _borrowed.keep(owner)
-    try:
-        yield number
-    except BaseException:
-        _borrowed.drop(number)
-        raise
+lent = _borrowed.handed_over

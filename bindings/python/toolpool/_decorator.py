@@ -73,6 +73,7 @@ class SplitFunction:
         cost: Callable[[Any], float] | None,
         options: dict[str, Any],
     ):
+        self.__name__ = ""
         functools.update_wrapper(self, function)
         self._signature = inspect.signature(
             function.resolved() if isinstance(function, Named) else function
@@ -238,7 +239,7 @@ def _merged(outputs: list[_Output], name: str | None) -> Any:
     fields[name] = values
     if isinstance(first, Mapping):
         return {**first, **fields}
-    if dataclasses.is_dataclass(first):
+    if dataclasses.is_dataclass(first) and not isinstance(first, type):
         return dataclasses.replace(first, **fields)
     if hasattr(first, "_replace"):
         return first._replace(**fields)

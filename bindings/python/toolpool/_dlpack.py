@@ -81,7 +81,7 @@ _KINDS = {_LEGACY: _Managed, _VERSIONED: _ManagedVersioned}
 _exported = Keeper()
 
 
-def _delete(kind: type) -> Any:
+def _delete(kind: type[Structure]) -> Any:
     def delete(managed: int) -> None:
         _exported.drop(kind.from_address(managed).manager_ctx)
 

@@ -46,7 +46,7 @@ class Job:
         self._handle = handle
         # A pool that nobody else holds would close, and cancel this.
         self._pool = pool
-        self._causes = {} if objects is None else objects
+        self._causes: Objects | dict[int, BaseException] = {} if objects is None else objects
 
     def wait(self, timeout: float | None = None) -> bool:
         """Waits for the end, `timeout` seconds at most: whether it has come. Other threads run meanwhile."""

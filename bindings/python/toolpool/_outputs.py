@@ -75,4 +75,4 @@ def _alloc(outputs: int, index: int, name: str, dtype: int, shape: tuple[int, ..
         len(shape),
         ctypes.byref(data),
     )
-    return data.value
+    return data.value or 0

@@ -60,7 +60,7 @@ class ToolPool:
         options["threads"] = 1 if on_cpus else threads
         given = [(key, value) for key, value in options.items() if value is not None]
         table = (c.toolpool_option_t * len(given))(
-            *((key.encode(), _options.text(key, value)) for key, value in given)
+            *(c.toolpool_option_t(key.encode(), _options.text(key, value)) for key, value in given)
         )
         out = ctypes.c_void_p()
         call(lib.toolpool_open_with, names.encode(), table, len(given), ctypes.byref(out))

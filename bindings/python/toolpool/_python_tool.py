@@ -12,7 +12,7 @@ from . import _outputs
 from . import _signatures as c
 from ._calls import Keeper, made, sized
 from ._devices import device_of
-from ._errors import ContractError, status_of
+from ._errors import ContractError, InvalidArgument, status_of
 from ._inside import inside
 from ._library import lib
 from ._objects import Objects, number_of, run_of
@@ -49,16 +49,16 @@ class PythonTool:
         name: str | None = None,
         batch_items: int = 0,
     ):
-        self.name = name or (
-            run if isinstance(run, str) else getattr(run, "__name__", type(run).__name__)
-        )
+        _check(run, load, unload)
+        self.name = name or _name_of(run)
         self.cost = cost
-        self._functions = Functions(self.name, _resolved(run), load and _resolved(load), unload)
+        loading = None if load is None else _resolved(load)
+        self._functions = Functions(self.name, _resolved(run), loading, unload)
         callbacks = sized(c.toolpool_callbacks_t)
-        callbacks.load, callbacks.run, callbacks.unload, callbacks.destroy = _CALLBACKS
+        callbacks.load, callbacks.run = _LOAD, _RUN
+        callbacks.unload, callbacks.destroy = _UNLOAD, _DESTROY
         callbacks.batch_items = batch_items
-        number = _functions.keep(self._functions)
-        try:
+        with _functions.handed_over(self._functions) as number:
             self._handle = made(
                 lib.toolpool_tool_free,
                 lib.toolpool_tool_from_callbacks,
@@ -66,9 +66,6 @@ class PythonTool:
                 ctypes.byref(callbacks),
                 number,
             )
-        except BaseException:
-            _functions.drop(number)
-            raise
 
     def interrupt(self) -> None:
         """Ends the child processes of a named function at once; what they were doing fails. They are started anew."""
@@ -77,6 +74,23 @@ class PythonTool:
 
     def __repr__(self) -> str:
         return f"PythonTool({self.name})"
+
+
+def _check(run: _Function, load: _Function | None, unload: object) -> None:
+    if load is not None and isinstance(run, str) != isinstance(load, str):
+        raise InvalidArgument(
+            "run and load are both functions or both names: they run in one process"
+        )
+    if unload is not None and load is None:
+        raise InvalidArgument("unload is given what load returned, and there is no load")
+    if unload is not None and isinstance(run, str):
+        raise InvalidArgument(
+            "unload is for functions of this process; a named tool ends with its process"
+        )
+
+
+def _name_of(run: _Function) -> str:
+    return run if isinstance(run, str) else getattr(run, "__name__", type(run).__name__)
 
 
 def _resolved(function: _Function) -> Callable[..., Any]:
@@ -95,19 +109,27 @@ class Functions:
 
     def loaded(self, device: str) -> Loaded:
         """The tool on one worker."""
-        if isinstance(self.run, Named) or getattr(self.run, "named", None):
-            child = Child(self.name, device, self.run, self.load)
-            self.children.add(child)
-            return Loaded(
-                device, child.compute, lambda: (self.children.discard(child), child.close())
-            )
+        if isinstance(self.run, Named) or getattr(self.run, "named", False):
+            return self._loaded_in_child(device)
         if self.load is None:
             return Loaded(device, self.run, lambda: None)
         state = self.load(device)
-        end = self.unload
-        return Loaded(
-            device, lambda items: self.run(state, items), lambda: end(state) if end else None
-        )
+
+        def close() -> None:
+            if self.unload is not None:
+                self.unload(state)
+
+        return Loaded(device, lambda items: self.run(state, items), close)
+
+    def _loaded_in_child(self, device: str) -> Loaded:
+        child = Child(self.name, device, self.run, self.load)
+        self.children.add(child)
+
+        def close() -> None:
+            self.children.discard(child)
+            child.close()
+
+        return Loaded(device, child.compute, close)
 
 
 @dataclass
@@ -116,7 +138,7 @@ class Loaded:
 
     device: str
     compute: Callable[[list[Any]], Sequence[Any]]
-    close: Callable[[], Any]
+    close: Callable[[], None]
 
 
 _functions = Keeper()
@@ -163,16 +185,9 @@ def wait_until_unloaded(seconds: float) -> None:
         time.sleep(0.01)
 
 
-_CALLBACKS = tuple(
-    kind(function)
-    for kind, function in zip(
-        (
-            dict(c.toolpool_callbacks_t._fields_)[name]
-            for name in ("load", "run", "unload", "destroy")
-        ),
-        (_load, _run, _unload, _functions.drop),
-    )
-)
+_types: dict[str, Any] = dict(c.toolpool_callbacks_t._fields_)
+_LOAD, _RUN = _types["load"](_load), _types["run"](_run)
+_UNLOAD, _DESTROY = _types["unload"](_unload), _types["destroy"](_functions.drop)
 
 
 class _Batch:
@@ -228,4 +243,4 @@ def _tokens(batch: int) -> Iterator[bytes]:
     data_out, length_out = ctypes.byref(data), ctypes.byref(length)
     for index in range(lib.toolpool_batch_len(batch)):
         lib.toolpool_batch_bytes(batch, index, data_out, length_out)
-        yield ctypes.string_at(data.value, length.value)
+        yield ctypes.string_at(data, length.value)

@@ -10,7 +10,7 @@ from itertools import accumulate
 from typing import Any
 
 from . import _arrow
-from ._calls import Handle, call, kept, made, release
+from ._calls import Handle, call, lent, made, release
 from ._errors import InvalidArgument
 from ._library import lib
 
@@ -37,7 +37,7 @@ class Strings:
         if name not in (None, "input"):
             raise InvalidArgument(f"the first field of strings is called 'input', not '{name}'")
         borrow = lib.toolpool_items_borrow32 if self.narrow else lib.toolpool_items_borrow
-        with kept(self.owner) as key:
+        with lent(self.owner) as key:
             return made(
                 lib.toolpool_items_free, borrow, self.data, self.offsets, self.length, release, key
             )
@@ -45,7 +45,7 @@ class Strings:
     def add(self, items: Handle, name: str) -> None:
         """Adds these to items as one more field."""
         offsets = self.wide_offsets()
-        with kept((self.owner, offsets)) as key:
+        with lent((self.owner, offsets)) as key:
             call(
                 lib.toolpool_items_add_field,
                 items,

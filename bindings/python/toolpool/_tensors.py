@@ -7,7 +7,7 @@ from array import array
 from typing import Any
 
 from . import _signatures as c
-from ._calls import Handle, call, kept, made, release
+from ._calls import Handle, call, lent, made, release
 from ._dlpack import Imported
 from ._errors import InvalidArgument
 from ._library import lib
@@ -26,7 +26,7 @@ class Tensors:
 
     def make(self, name: str | None) -> Handle:
         """Items with these as their first field."""
-        with kept(self._owner) as key:
+        with lent(self._owner) as key:
             return made(
                 lib.toolpool_items_free,
                 lib.toolpool_items_from_tensors,
@@ -39,7 +39,7 @@ class Tensors:
 
     def add(self, items: Handle, name: str) -> None:
         """Adds these to items as one more field."""
-        with kept(self._owner) as key:
+        with lent(self._owner) as key:
             call(
                 lib.toolpool_items_add_tensors,
                 items,
