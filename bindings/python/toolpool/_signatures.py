@@ -239,6 +239,7 @@ class toolpool_slot_report_t(Structure):
         ("lost", c_int32),
         ("reserved", c_int32),
         ("lost_message", c_char_p),
+        ("batch_budget", c_uint64),
     )
 
 
