@@ -40,6 +40,17 @@ RUNS = {
             time.sleep(0.01)
         list(pool.map(slow, range(100_000)))
     """,
+    "a function that swallows exceptions": """
+        def slow(items):
+            for _ in range(400_000):
+                try:
+                    open(path, "w").close()
+                    time.sleep(0.01)
+                except Exception:
+                    pass
+            return items
+        pool.run(slow, [b"a", b"b"])
+    """,
     "a decorated function": """
         @toolpool.tool(iterable_input="xs")
         def slow(xs):

@@ -14,6 +14,7 @@ from ._inside import device_inside
 from ._objects import keys_of
 from ._pool import ToolPool, surrounding
 from ._process import Named
+from ._progress import waited
 from ._python_tool import PythonTool
 
 
@@ -141,7 +142,7 @@ class SplitFunction:
             keeps_outputs=True,
             **self._options,
         )
-        pool.wait(self._tool, job)
+        waited(job, pool.names, progress=False)
         results = job.results()
         outputs = [objects.output(item.index) for item in results if item.ok]
         if not results.ok:

@@ -144,6 +144,12 @@ class Crashed(ToolPoolError):
     status = c.TOOLPOOL_ERR_CRASHED
 
 
+class Stopped(BaseException):
+    """Raised in a Python function whose run was left, past every `except Exception` of it."""
+
+    status = c.TOOLPOOL_ERR_CANCELLED
+
+
 @dataclass(frozen=True)
 class Failure:
     """Why one item failed: its index among the caller's items, where it was tried, and the error."""
@@ -190,7 +196,7 @@ def error_of(status: int, message: str, item: int | None = None) -> ToolPoolErro
 
 def status_of(error: BaseException) -> int:
     """The status by which a tool's exception is told to the pool."""
-    if isinstance(error, ToolPoolError):
+    if isinstance(error, (ToolPoolError, Stopped)):
         return error.status
     # torch's OutOfMemoryError is a RuntimeError, and torch need not be here.
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":

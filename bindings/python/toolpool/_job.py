@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -65,6 +66,18 @@ class Job:
     def cancel(self) -> None:
         """Cancels it: batches under way still finish, all else fails with Cancelled. What was done can be taken."""
         call(lib.toolpool_job_cancel, self._handle)
+
+    @contextmanager
+    def cancelled_if_left(self) -> Iterator[None]:
+        """Cancels it if this block is left by an exception, as by Ctrl-C. Python functions that run for it do not finish
+        then: they are left by an exception, and child processes are ended."""
+        try:
+            yield
+        except BaseException:
+            self.cancel()
+            if isinstance(self._causes, Objects):
+                self._causes.stop()
+            raise
 
     def progress(self) -> Progress:
         """How far it is."""

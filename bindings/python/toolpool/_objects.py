@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pickle
 import sys
+import threading
 from array import array
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from hashlib import blake2b
 from typing import Any
 
@@ -29,6 +31,8 @@ class Objects:
         self.keeps_outputs = keeps_outputs
         self.outputs: dict[int, Any] = {}
         self.errors: dict[int, BaseException] = {}
+        self._working: dict[int, Callable[[], None]] = {}
+        self._turn = threading.Lock()
         numbers: dict[Hashable, int] = {}
         self.numbers = [numbers.setdefault(key, len(numbers)) for key in keys]
         self.distinct: list[Any] = [None] * len(numbers)
@@ -46,6 +50,24 @@ class Objects:
             values = doubles(costs)
             call(lib.toolpool_items_set_costs, handle, values.buffer_info()[0], len(values))
         return handle
+
+    @contextmanager
+    def worked_on(self, stop: Callable[[], None]) -> Iterator[None]:
+        """Marks this thread as computing for the run; `stop`, called by another, ends that soon."""
+        thread = threading.get_ident()
+        with self._turn:
+            self._working[thread] = stop
+        try:
+            yield
+        finally:
+            with self._turn:
+                del self._working[thread]
+
+    def stop(self) -> None:
+        """Ends what is being computed for the run."""
+        with self._turn:
+            for stop in self._working.values():
+                stop()
 
     def indices(self, numbers: Iterable[int]) -> list[int]:
         """The caller's indices of distinct objects."""

@@ -7,7 +7,6 @@ import ctypes
 import threading
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any, Union
 
 from . import _options
@@ -90,7 +89,7 @@ class ToolPool:
         """
         tool = _as_tool(tool)
         job = self.submit(tool, items, costs=costs, **options)
-        self.wait(tool, job, progress)
+        waited(job, self.names, progress)
         return job.results()
 
     def submit(self, tool: AnyTool, items: Any, *, costs: Any = None, **options: Any) -> Job:
@@ -123,16 +122,14 @@ class ToolPool:
         """
         if isinstance(function, Tool):
             (items,) = iterables
-            return self._in_order(
-                function, self.submit(function, items, **options), lambda item: item
-            )
+            return _in_order(self.submit(function, items, **options), lambda item: item)
         from ._each import each
 
         things = list(zip(*iterables))
         costs = [cost(*thing) for thing in things] if cost else None
         tool = each(function)
         job, objects = self.submit_objects(tool, things, costs=costs, keeps_outputs=True, **options)
-        return self._in_order(tool, job, lambda item: objects.output(item.index))
+        return _in_order(job, lambda item: objects.output(item.index))
 
     def warm(self, tool: AnyTool) -> None:
         """Loads a tool onto every slot, in parallel, and returns when all have it."""
@@ -187,39 +184,6 @@ class ToolPool:
             lib.toolpool_job_free, lib.toolpool_submit, self._pool, tool._handle, items, chosen
         )
 
-    def wait(self, tool: Tool | PythonTool, job: Job, progress: bool = False) -> None:
-        """Waits for a job; cancels it where the wait is interrupted."""
-        with _cancelling(tool, job):
-            waited(job, self.names, progress)
-
-    def _in_order(
-        self, tool: Tool | PythonTool, job: Job, output: Callable[[Item], Any]
-    ) -> Iterator[Any]:
-        """Outputs in the order of the items, each as soon as it and all before it are done."""
-        waiting: dict[int, Item] = {}
-        following = 0
-        with _cancelling(tool, job):
-            for item in job.as_completed():
-                waiting[item.index] = item
-                while following in waiting:
-                    ready = waiting.pop(following)
-                    following += 1
-                    if ready.error is not None:
-                        raise ready.error.__cause__ or ready.error
-                    yield output(ready)
-
-
-@contextmanager
-def _cancelling(tool: Tool | PythonTool, job: Job) -> Iterator[None]:
-    """Cancels a job that is not waited for to its end. Ctrl-C does not wait for child processes either."""
-    try:
-        yield
-    except BaseException as error:
-        job.cancel()
-        if isinstance(tool, PythonTool) and isinstance(error, KeyboardInterrupt):
-            tool.interrupt()
-        raise
-
 
 _pools: weakref.WeakSet[ToolPool] = weakref.WeakSet()
 
@@ -272,3 +236,18 @@ def _as_tool(tool: AnyTool) -> Tool | PythonTool:
     raise InvalidArgument(
         f"a tool is a Tool, a PythonTool, a function or its name, not a {type(tool).__name__}"
     )
+
+
+def _in_order(job: Job, output: Callable[[Item], Any]) -> Iterator[Any]:
+    """Outputs in the order of the items, each as soon as it and all before it are done."""
+    waiting: dict[int, Item] = {}
+    following = 0
+    with job.cancelled_if_left():
+        for item in job.as_completed():
+            waiting[item.index] = item
+            while following in waiting:
+                ready = waiting.pop(following)
+                following += 1
+                if ready.error is not None:
+                    raise ready.error.__cause__ or ready.error
+                yield output(ready)

@@ -15,14 +15,15 @@ _INTERVAL_S = 0.2
 
 
 def waited(job: Job, devices: Sequence[str], progress: bool) -> None:
-    """Waits for the end of a job, with bars if wanted."""
-    if not progress:
-        job.wait()
-        return
-    with _bars(job, devices) as update:
-        while not job.wait(_INTERVAL_S):
+    """Waits for the end of a job, with bars if wanted; cancels it where the wait is interrupted."""
+    with job.cancelled_if_left():
+        if not progress:
+            job.wait()
+            return
+        with _bars(job, devices) as update:
+            while not job.wait(_INTERVAL_S):
+                update()
             update()
-        update()
 
 
 @contextmanager

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import ctypes
+import functools
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Union
 
 from . import _outputs
 from . import _signatures as c
 from ._calls import Keeper, made, sized
 from ._devices import device_of
-from ._errors import ContractError, InvalidArgument, status_of
+from ._errors import ContractError, InvalidArgument, Stopped, status_of
 from ._inside import inside
 from ._library import lib
 from ._objects import Objects, number_of, run_of
@@ -67,11 +69,6 @@ class PythonTool:
                 number,
             )
 
-    def interrupt(self) -> None:
-        """Ends the child processes of a named function at once; what they were doing fails. They are started anew."""
-        for child in self._functions.children.copy():
-            child.kill()
-
     def __repr__(self) -> str:
         return f"PythonTool({self.name})"
 
@@ -105,14 +102,13 @@ class Functions:
     run: Callable[..., Any]
     load: Callable[[str], Any] | None
     unload: Callable[[Any], None] | None
-    children: set[Child] = field(default_factory=set)
 
     def loaded(self, device: str) -> Loaded:
         """The tool on one worker."""
         if isinstance(self.run, Named) or getattr(self.run, "named", False):
             return self._loaded_in_child(device)
         if self.load is None:
-            return Loaded(device, self.run, lambda: None)
+            return Loaded(device, self.run)
         state = self.load(device)
 
         def close() -> None:
@@ -123,22 +119,31 @@ class Functions:
 
     def _loaded_in_child(self, device: str) -> Loaded:
         child = Child(self.name, device, self.run, self.load)
-        self.children.add(child)
-
-        def close() -> None:
-            self.children.discard(child)
-            child.close()
-
-        return Loaded(device, child.compute, close)
+        return Loaded(device, child.compute, child.close, child.kill)
 
 
 @dataclass
 class Loaded:
-    """A tool on one worker: computes outputs of items."""
+    """A tool on one worker. `compute` gives outputs of items; `stop`, called by another thread, ends it soon."""
 
     device: str
     compute: Callable[[list[Any]], Sequence[Any]]
-    close: Callable[[], None]
+    close: Callable[[], None] = lambda: None
+    stop: Callable[[], None] | None = None
+
+    def stopper(self) -> Callable[[], None]:
+        """What ends a `compute` that this thread is about to begin."""
+        return self.stop or functools.partial(_raise_stopped, threading.get_ident())
+
+
+# PyThreadState_SetAsyncExc: the thread sees the exception at its next line of Python.
+_raise_in = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_ulong, ctypes.py_object)(
+    ("PyThreadState_SetAsyncExc", ctypes.pythonapi)
+)
+
+
+def _raise_stopped(thread: int) -> None:
+    _raise_in(thread, Stopped)
 
 
 _functions = Keeper()
@@ -202,7 +207,7 @@ class _Batch:
     def compute(self) -> None:
         items = [self.objects.distinct[number] for number in self.numbers]
         try:
-            with inside(self.loaded.device):
+            with inside(self.loaded.device), self.objects.worked_on(self.loaded.stopper()):
                 given = self.loaded.compute(items)
                 values = list(given) if given is not None else []
         except BaseException as error:
