@@ -105,8 +105,10 @@ def test_a_call_inside_a_call_is_direct(pool, fold, calls):
     def outer(xs):
         return fold(xs).structures
 
-    assert outer(["a", "b", "c", "d"]) == ["a-*1", "b-*1", "c-*1", "d-*1"]
-    assert sorted(item for items, *_ in calls for item in items) == ["a", "b", "c", "d"]
+    items = [f"{n}" for n in range(40)]
+    assert outer(items) == [f"{item}-*1" for item in items]
+    assert max(len(slice) for slice, *_ in calls) > 1
+    assert sorted(item for slice, *_ in calls for item in slice) == sorted(items)
     assert {device for _, device, _ in calls} == {"cpu"}
 
 

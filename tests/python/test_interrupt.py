@@ -1,6 +1,5 @@
 """Ctrl-C ends a run at once, whatever the workers do, and leaves the pool usable."""
 
-import signal
 import subprocess
 import sys
 
@@ -13,7 +12,7 @@ import toolpool
 def interrupt_when(path):
     while not os.path.exists(path):
         time.sleep(0.01)
-    os.kill(os.getpid(), signal.SIGINT)
+    os.killpg(0, signal.SIGINT)  # as a terminal does: to child processes as well
 
 with toolpool.ToolPool(gpus=0, cpus=2) as pool:
     path = sys.argv[2]
@@ -94,6 +93,25 @@ def test_ctrl_c_ends_the_run_and_not_the_pool(kind, tmp_path):
         text=True,
         timeout=60,
         check=False,
+        start_new_session=True,
     )
-    assert ended.returncode != -signal.SIGABRT, ended.stderr
+    assert ended.returncode == 0 and "Traceback" not in ended.stderr, ended.stderr
     assert ended.stdout.replace("\r", "").splitlines()[-2:] == ["interrupted", "2"], ended
+
+
+def test_child_processes_leave_ctrl_c_to_the_program():
+    program = """
+import os, signal, toolpool
+signal.signal(signal.SIGINT, lambda *_: print("not now"))
+with toolpool.ToolPool(gpus=0, cpus=1) as pool:
+    print(list(pool.map("workshop:interrupt_all", [1, 2])))
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        start_new_session=True,
+    )
+    assert ended.stdout.splitlines()[-1:] == ["[1, 2]"] and "not now" in ended.stdout, ended

@@ -10,7 +10,16 @@ import pytest
 import torch
 from toolpool import Echo, InvalidArgument, Items, _strings
 
-WORDS = ["MKT", "", "GAVLTVLLGGLLLA, more than twelve bytes", "äöü €", "MKT", "\0\n"]
+WORDS = [
+    "MKT",
+    "",
+    "GAVLTVLLGGLLLA, more than twelve bytes",
+    "äöü €",
+    "MKT",
+    "\0\n",
+    "twelve bytes",
+    "thirteen char",
+]
 BYTES = [word.encode() for word in WORDS]
 
 

@@ -126,6 +126,8 @@ class Child:
 def serve() -> None:
     """The life of a child: loads, then answers until its parent hangs up. Ctrl-C is the parent's to answer."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Workers block all signals, and this process began on one.
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
     link = Connection(int(sys.argv[1]))
     worker = _Worker()
     while True:
