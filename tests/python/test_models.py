@@ -135,6 +135,15 @@ def test_a_library_that_is_not_there_is_named():
     assert "TOOLPOOL_LIBRARY" in ended.stderr
 
 
+def test_an_installed_library_is_found_by_the_loader(tmp_path):
+    from toolpool import _library
+
+    (tmp_path / _library._INSTALLED).symlink_to(_library.lib._name)
+    use = "import toolpool; print(toolpool._library.lib._name, toolpool.__version__)"
+    ended = run_python(use, TOOLPOOL_LIBRARY="", LD_LIBRARY_PATH=str(tmp_path))
+    assert ended.stdout.split()[0] == _library._INSTALLED, ended.stderr
+
+
 def test_a_library_of_another_abi_is_refused(tmp_path):
     source = tmp_path / "old.c"
     source.write_text('const char *toolpool_version(void) { return "0.0.1"; }\n')

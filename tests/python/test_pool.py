@@ -23,6 +23,7 @@ from toolpool import (
     ToolPool,
     ToolPoolError,
     UnknownTool,
+    _python_tool,
 )
 
 
@@ -159,6 +160,8 @@ with toolpool.ToolPool(gpus=0, cpus=1) as pool:
 
 
 def test_a_forked_child_is_told_so(pool):
+    pool.run(lambda items: items, [b"a"])
+    assert _python_tool._loaded
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
@@ -166,10 +169,10 @@ def test_a_forked_child_is_told_so(pool):
             pool.submit(Echo(), ["a"])
             os.write(writing, b"it ran")
         except BaseException as error:
-            os.write(writing, type(error).__name__.encode())
+            os.write(writing, f"{type(error).__name__} {len(_python_tool._loaded)}".encode())
         os._exit(0)
     os.waitpid(child, 0)
-    assert os.read(reading, 100) == b"Forked"
+    assert os.read(reading, 100) == b"Forked 0"
 
 
 # Running

@@ -74,6 +74,9 @@ class Keeper:
     def drop(self, number: int) -> None:
         self._kept.pop(number, None)
 
+    def clear(self) -> None:
+        self._kept.clear()
+
     def __len__(self) -> int:
         return len(self._kept)
 

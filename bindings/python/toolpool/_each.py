@@ -8,7 +8,6 @@ from typing import Any
 from ._process import Named
 from ._python_tool import PythonTool
 
-
 # Outputs come when their batch is done, and nobody knows how long an item takes; a batch itself costs some 50 µs.
 _BATCH = 64
 

@@ -37,10 +37,10 @@ class Items:
     """
 
     def __init__(self, data: Any, costs: Any = None):
-        self._handle = _made(data)
+        self.handle = _made(data)
         if costs is not None:
             values = doubles(costs)
-            call(lib.toolpool_items_set_costs, self._handle, values.buffer_info()[0], len(values))
+            call(lib.toolpool_items_set_costs, self.handle, values.buffer_info()[0], len(values))
 
     @classmethod
     def of(cls, data: Any, costs: Any = None) -> Items:
@@ -54,7 +54,7 @@ class Items:
         return data
 
     def __len__(self) -> int:
-        return lib.toolpool_items_len(self._handle)
+        return lib.toolpool_items_len(self.handle)
 
 
 def _made(data: Any) -> Handle:

@@ -13,6 +13,7 @@ from . import _options
 from . import _signatures as c
 from ._calls import Handle, call, made
 from ._devices import Device, Gpus, device_string, listed
+from ._each import each
 from ._errors import InvalidArgument, ToolPoolError
 from ._items import Items
 from ._job import Job
@@ -98,8 +99,7 @@ class ToolPool:
         if isinstance(tool, PythonTool):
             things = as_list(items)
             return self.submit_objects(tool, things, costs=costs, keeps_outputs=False, **options)[0]
-        made_items = Items.of(items, costs)
-        return Job(self._begun(tool, made_items._handle, options), self)
+        return Job(self._begun(tool, Items.of(items, costs).handle, options), self)
 
     def as_completed(
         self, tool: AnyTool, items: Any, *, costs: Any = None, **options: Any
@@ -123,8 +123,6 @@ class ToolPool:
         if isinstance(function, Tool):
             (items,) = iterables
             return _in_order(self.submit(function, items, **options), lambda item: item)
-        from ._each import each
-
         things = list(zip(*iterables))
         costs = [cost(*thing) for thing in things] if cost else None
         tool = each(function)
@@ -133,7 +131,7 @@ class ToolPool:
 
     def warm(self, tool: AnyTool) -> None:
         """Loads a tool onto every slot, in parallel, and returns when all have it."""
-        call(lib.toolpool_warm, self._pool, _as_tool(tool)._handle)
+        call(lib.toolpool_warm, self._pool, _as_tool(tool).handle)
 
     def drain(self, timeout: float | None = None) -> bool:
         """Waits until no run is unfinished, `timeout` seconds at most: whether that is so."""
@@ -152,7 +150,7 @@ class ToolPool:
         try:
             self.close()
         finally:
-            _leave(self)
+            _leave()
 
     def __repr__(self) -> str:
         return f"ToolPool({', '.join(self.names)})"
@@ -181,7 +179,7 @@ class ToolPool:
         for key, value in options.items():
             call(lib.toolpool_options_set, chosen, key.encode(), _options.text(key, value))
         return made(
-            lib.toolpool_job_free, lib.toolpool_submit, self._pool, tool._handle, items, chosen
+            lib.toolpool_job_free, lib.toolpool_submit, self._pool, tool.handle, items, chosen
         )
 
 
@@ -222,7 +220,7 @@ def _surround(pool: ToolPool) -> None:
         _open = pool
 
 
-def _leave(pool: ToolPool) -> None:
+def _leave() -> None:
     global _open
     with _opening:
         _open = None

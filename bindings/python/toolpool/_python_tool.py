@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -61,7 +62,7 @@ class PythonTool:
         callbacks.unload, callbacks.destroy = _UNLOAD, _DESTROY
         callbacks.batch_items = batch_items
         with _functions.handed_over(self._functions) as number:
-            self._handle = made(
+            self.handle = made(
                 lib.toolpool_tool_free,
                 lib.toolpool_tool_from_callbacks,
                 self.name.encode(),
@@ -148,6 +149,8 @@ def _raise_stopped(thread: int) -> None:
 
 _functions = Keeper()
 _loaded = Keeper()
+# The workers are the parent's, and will not unload anything in a forked child.
+os.register_at_fork(after_in_child=_loaded.clear)
 
 
 def _guarded(error_out: Any, work: Callable[[], None]) -> int:

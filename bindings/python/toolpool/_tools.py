@@ -29,13 +29,13 @@ class Tool:
         self.kind = kind
         self.source = None if source is None else os.fspath(source)
         encoded = None if self.source is None else self.source.encode()
-        self._handle = made(lib.toolpool_tool_free, lib.toolpool_tool_open, kind.encode(), encoded)
+        self.handle = made(lib.toolpool_tool_free, lib.toolpool_tool_open, kind.encode(), encoded)
         self.set(**options)
 
     def set(self, **options: Any) -> None:
         """Sets options, for runs to come."""
         for key, value in options.items():
-            call(lib.toolpool_tool_set, self._handle, key.encode(), _options.text(key, value))
+            call(lib.toolpool_tool_set, self.handle, key.encode(), _options.text(key, value))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.source!r})"
