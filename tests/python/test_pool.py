@@ -160,8 +160,8 @@ with toolpool.ToolPool(gpus=0, cpus=1) as pool:
 
 
 def test_a_forked_child_is_told_so(pool):
-    pool.run(lambda items: items, [b"a"])
-    assert _python_tool._loaded
+    tool = toolpool.PythonTool(lambda items: items)
+    assert pool.run(tool, [b"a"]).ok and _python_tool._loaded
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
