@@ -1,0 +1,52 @@
+"""numpy arrays that every DLPack consumer takes. Imported with the first array."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from . import _dlpack
+from ._arrays import refuse_what_dlpack_cannot
+from ._dtypes import BY_TYPESTR
+
+
+class Array(np.ndarray):
+    """A numpy array over memory of the results: read-only, since equal items share it. Copy it to change it.
+
+    numpy itself refuses to export a read-only array to consumers of the legacy capsule, which cannot say "read-only";
+    this class does it: who takes an output by an old consumer must not write to it.
+    """
+
+    def __new__(cls, source: Any) -> Array:
+        return np.asarray(source).view(cls)
+
+    def __dlpack__(
+        self,
+        *,
+        stream: Any = None,
+        max_version: tuple[int, int] | None = None,
+        dl_device: tuple[int, int] | None = None,
+        copy: bool | None = None,
+    ) -> Any:
+        dtype = BY_TYPESTR.get(self.dtype.str)
+        if (
+            self.flags.writeable
+            or dtype is None
+            or any(step % self.itemsize for step in self.strides)
+        ):
+            asked = {
+                "stream": stream,
+                "max_version": max_version,
+                "dl_device": dl_device,
+                "copy": copy,
+            }
+            return super().__dlpack__(
+                **{key: value for key, value in asked.items() if value is not None}
+            )
+        refuse_what_dlpack_cannot(stream, dl_device, copy)
+        strides = tuple(step // self.itemsize for step in self.strides)
+        address = self.__array_interface__["data"][0]
+        return _dlpack.exported(
+            address, dtype, self.shape, strides, self, read_only=True, max_version=max_version
+        )
