@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use toolpool_simulation::{Scenario, Size};
 
-const RUNS: u64 = 4000;
+const RUNS: u64 = 12_000;
 
 const SIZE: Size = Size {
     slots: 16,

@@ -502,13 +502,23 @@ impl Job {
 
     /// Takes a batch back that a worker could not end, for reasons of its own.
     pub(super) fn put_back(&self, batch: Vec<Planned>) {
+        self.take_back(batch, |state, batch| state.again.push(batch));
+    }
+
+    /// Takes a batch back that a worker has begun and will come to, though nobody waits for it any more. An item of it may
+    /// cost that worker its device then: so each is run last and alone, as if it had.
+    pub(super) fn suspect_all(&self, batch: Vec<Planned>) {
+        self.take_back(batch, |state, batch| state.suspects.extend(batch));
+    }
+
+    fn take_back(&self, batch: Vec<Planned>, keep: impl FnOnce(&mut State, Vec<Planned>)) {
         let mut state = self.state.lock();
         state.flights -= 1;
         state.running -= batch.len();
         if state.verdict.error().is_some() {
             state.undone.extend(batch.iter().map(|item| item.unique));
         } else {
-            state.again.push(batch);
+            keep(&mut state, batch);
         }
         self.note_end(&mut state);
     }

@@ -122,10 +122,10 @@ impl Queue {
         self.call_all(state);
     }
 
-    /// Gives batches back to their jobs, for other slots.
+    /// Gives batches back to their jobs, for other slots. The worker has begun them, and comes to them yet.
     fn redo(&self, flights: VecDeque<Flight>) {
         for Flight { job, planned, .. } in flights {
-            job.put_back(Arc::unwrap_or_clone(planned));
+            job.suspect_all(Arc::unwrap_or_clone(planned));
             self.retire(&job);
         }
         self.wake();
