@@ -65,12 +65,12 @@ impl Queue {
             let current = seat.current();
             let working = current.is_some_and(|current| current.job.id() == id);
             let until = seat.deadline();
-            let of_job = seat.take_flights(|flight| flight.job.id() == id);
+            let of_job = seat.give_up(|flight| flight.job.id() == id);
             if working && of_job.iter().all(|flight| flight.killer.is_none()) {
                 let reason = overdue(&seat.slot, &job);
                 seat.stand(Standing::Late { until, reason });
                 seat.inside = false;
-                behind.extend(seat.take_flights(|flight| !flight.job.lent()));
+                behind.extend(seat.give_up(|flight| !flight.job.lent()));
             }
             ended.extend(of_job.into_iter().map(|flight| (seat.slot.clone(), flight)));
         }
@@ -95,15 +95,14 @@ impl Queue {
         let Some(ticket) = seat.current().map(|current| current.ticket) else {
             return;
         };
-        let Some(current) = state.take_flight(number, ticket) else {
+        let Some(current) = seat.give_up(|flight| flight.ticket == ticket).pop_front() else {
             return;
         };
-        let seat = &mut state.seats[number];
         let slot = seat.slot.clone();
         let job = Arc::clone(&current.job);
         let reason = overdue(&slot, &job);
         // Who waits for every worker to let go of borrowed items must wait for this one too.
-        let behind = seat.take_flights(|flight| !flight.job.lent());
+        let behind = seat.give_up(|flight| !flight.job.lent());
         seat.landed = Instant::now();
         if current.killer.is_none() {
             seat.inside = false;

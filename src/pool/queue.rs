@@ -382,6 +382,7 @@ impl Queue {
     /// A worker comes out of a tool that nobody waited for any more.
     fn come_back(&self, mut state: MutexGuard<Turns>, slot: usize) {
         let seat = &mut state.seats[slot];
+        seat.ghosts -= 1;
         seat.inside = !seat.flights.is_empty();
         seat.starting = false;
         seat.landed = Instant::now();

@@ -26,6 +26,8 @@ pub struct Seat {
     pub starting: bool,
     /// Batches under way, oldest first.
     pub flights: VecDeque<Flight>,
+    /// How many batches its worker has begun that nobody waits for any more.
+    pub ghosts: usize,
     /// When the last batch ended.
     pub landed: Instant,
     pub warm: Vec<Warm>,
@@ -86,6 +88,7 @@ impl Seat {
             gone: false,
             starting: false,
             flights: VecDeque::new(),
+            ghosts: 0,
             landed: Instant::now(),
             warm: Vec::new(),
             unload: Vec::new(),
@@ -137,14 +140,20 @@ impl Seat {
         }
     }
 
-    /// Takes some of the batches under way from it.
-    pub fn take_flights(&mut self, which: impl FnMut(&Flight) -> bool) -> VecDeque<Flight> {
+    /// Whether nothing is under way on it, also nothing that nobody waits for.
+    pub fn empty(&self) -> bool {
+        self.flights.is_empty() && self.ghosts == 0
+    }
+
+    /// Nobody waits for these batches under way any more; its worker still comes to them.
+    pub fn give_up(&mut self, which: impl FnMut(&Flight) -> bool) -> VecDeque<Flight> {
         let newest = |flights: &VecDeque<Flight>| flights.back().map(|flight| flight.ticket);
         let before = newest(&self.flights);
-        let (taken, kept) = std::mem::take(&mut self.flights)
+        let (taken, kept): (VecDeque<_>, _) = std::mem::take(&mut self.flights)
             .into_iter()
             .partition(which);
         self.flights = kept;
+        self.ghosts += taken.len();
         self.starting &= newest(&self.flights) == before;
         taken
     }

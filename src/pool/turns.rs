@@ -335,7 +335,7 @@ impl Turns {
             delay: if warm { 0.0 } else { load_time(facts, slot) },
             peers: &peers,
             largest: seat.slot.device.memory_total >= most_memory,
-            empty: seat.flights.is_empty(),
+            empty: seat.empty(),
         };
         let offer = job.offer(&terms);
         (job, offer)
