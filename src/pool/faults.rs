@@ -104,19 +104,24 @@ impl Job {
     }
 
     /// Any item of the batch may have cost the device or the process: each is tried once more, last and alone. Who is
-    /// there when that happens again, fails.
+    /// there when that happens again, fails; also who is on a second device at the same time, which it may cost as well.
     fn suspect(&self, state: &mut State, batch: Vec<Planned>, error: &Error, landing: &Landing) {
-        let (guilty, suspects): (Vec<_>, Vec<_>) = batch
-            .into_iter()
-            .partition(|item| state.tried_again.contains(&item.unique));
-        state.tally.slots[landing.slot.number].retries += suspects.len() as u64;
-        state.suspects.extend(suspects);
-        if !guilty.is_empty() {
-            let error = error.clone().within(match error.status() {
-                Status::DeviceLost => "two devices were lost while this item was on them",
-                _ => "this happened twice with this item",
-            });
-            self.fail(state, &guilty, &error, landing);
+        let lost = error.status() == Status::DeviceLost;
+        for item in batch {
+            let again = !state.blamed.insert(item.unique);
+            let why = match (again, lost) {
+                (true, true) => "two devices were lost while this item was on them",
+                (true, false) => "this happened twice with this item",
+                (false, true) if state.ghosts.contains(&item.unique) => {
+                    "a device was lost while this item was on it, and another is still busy with it"
+                }
+                _ => {
+                    state.tally.slots[landing.slot.number].retries += 1;
+                    state.suspects.push(item);
+                    continue;
+                }
+            };
+            self.fail(state, &[item], &error.clone().within(why), landing);
         }
     }
 

@@ -505,10 +505,24 @@ impl Job {
         self.take_back(batch, |state, batch| state.again.push(batch));
     }
 
-    /// Takes a batch back that a worker has begun and will come to, though nobody waits for it any more. An item of it may
-    /// cost that worker its device then: so each is run last and alone, as if it had.
-    pub(super) fn suspect_all(&self, batch: Vec<Planned>) {
-        self.take_back(batch, |state, batch| state.suspects.extend(batch));
+    /// Takes a batch back that a worker has begun and comes to yet, though nobody waits for it any more. An item of it may
+    /// cost that worker its device: so each is run last and alone, as suspects are.
+    pub(super) fn keep_for_last(&self, batch: Vec<Planned>) {
+        self.take_back(batch, |state, batch| {
+            state.ghosts.extend(batch.iter().map(|item| item.unique));
+            state.suspects.extend(batch);
+        });
+    }
+
+    /// The worker has come to a batch that was given up, and its device was lost by it or not.
+    pub(super) fn ghost_gone(&self, batch: &[Planned], lost: bool) {
+        let mut state = self.state.lock();
+        for item in batch {
+            let ghost = state.ghosts.remove(&item.unique);
+            if ghost && lost {
+                state.blamed.insert(item.unique);
+            }
+        }
     }
 
     fn take_back(&self, batch: Vec<Planned>, keep: impl FnOnce(&mut State, Vec<Planned>)) {

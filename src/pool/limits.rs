@@ -67,7 +67,7 @@ impl Queue {
             let until = seat.deadline();
             let of_job = seat.give_up(|flight| flight.job.id() == id);
             if working && of_job.iter().all(|flight| flight.killer.is_none()) {
-                let reason = overdue(&seat.slot, &job);
+                let reason = job.overdue(&seat.slot);
                 seat.stand(Standing::Late { until, reason });
                 seat.inside = false;
                 behind.extend(seat.give_up(|flight| !flight.job.lent()));
@@ -100,7 +100,7 @@ impl Queue {
         };
         let slot = seat.slot.clone();
         let job = Arc::clone(&current.job);
-        let reason = overdue(&slot, &job);
+        let reason = job.overdue(&slot);
         // Who waits for every worker to let go of borrowed items must wait for this one too.
         let behind = seat.give_up(|flight| !flight.job.lent());
         seat.landed = Instant::now();
@@ -124,7 +124,7 @@ impl Queue {
     /// Gives batches back to their jobs, for other slots. The worker has begun them, and comes to them yet.
     fn redo(&self, flights: VecDeque<Flight>) {
         for Flight { job, planned, .. } in flights {
-            job.suspect_all(Arc::unwrap_or_clone(planned));
+            job.keep_for_last(Arc::unwrap_or_clone(planned));
             self.retire(&job);
         }
         self.wake();
@@ -156,16 +156,18 @@ impl Turns {
     }
 }
 
-/// Why a batch is given up that takes longer than its job allows.
-fn overdue(slot: &Slot, job: &Job) -> Error {
-    let limit = job.options().batch_time_limit.unwrap_or_default();
-    let tool = job.tool().name();
-    Error::new(
-        Status::TimeLimit,
-        format_args!(
-            "{slot}: {tool} was still inside this batch when its time ran out (batch_time_limit={limit:?})"
-        ),
-    )
+impl Job {
+    /// Why a batch of it is given up that takes longer than it may.
+    pub(super) fn overdue(&self, slot: &Slot) -> Error {
+        let limit = self.options().batch_time_limit.unwrap_or_default();
+        let tool = self.tool().name();
+        Error::new(
+            Status::TimeLimit,
+            format_args!(
+                "{slot}: {tool} was still inside this batch when its time ran out (batch_time_limit={limit:?})"
+            ),
+        )
+    }
 }
 
 /// Tells the job of a batch that was given up, and ends the batch where that is possible.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::job::Job;
 use super::learnt::{Learnt, Speed};
 use super::room::{self, Room};
-use super::seat::{Flight, Landing, Seat, Standing};
+use super::seat::{Flight, Landed, Landing, Seat, Standing};
 use super::sync::{Condvar, Mutex, MutexGuard};
 use super::turns::{Entry, Idle, LOAD_BEGUN, LOOK_AGAIN, Phase, Task, Turns};
 use super::warm::WarmUp;
@@ -144,9 +144,7 @@ impl Queue {
     /// Whether each has.
     pub fn wait_gone(&self) -> Vec<bool> {
         self.wait_quiet(None, |state| {
-            let given_up =
-                |seat: &Seat| matches!(seat.standing, Standing::Late { .. } | Standing::Stuck(_));
-            state.seats.iter().all(|seat| seat.gone || given_up(seat))
+            state.seats.iter().all(|seat| seat.gone || !seat.ends())
         });
         self.state
             .lock()
@@ -240,9 +238,8 @@ impl Queue {
     /// `relieved`: memory was freed on the slot since.
     pub fn land(&self, slot: usize, ticket: u64, outcome: Result<Part>, relieved: bool) {
         let now = Instant::now();
-        let mut state = self.state.lock();
-        let Some(flight) = state.take_flight(slot, ticket) else {
-            self.come_back(state, slot);
+        let lost = matches!(&outcome, Err(error) if error.status() == Status::DeviceLost);
+        let Some((mut state, flight)) = self.take(self.state.lock(), slot, ticket, lost) else {
             return;
         };
         let seat = &mut state.seats[slot];
@@ -270,9 +267,7 @@ impl Queue {
 
     /// Takes a batch back that a worker could not end, for reasons of its own.
     pub fn put_back(&self, slot: usize, ticket: u64) {
-        let mut state = self.state.lock();
-        let Some(flight) = state.take_flight(slot, ticket) else {
-            self.come_back(state, slot);
+        let Some((state, flight)) = self.take(self.state.lock(), slot, ticket, false) else {
             return;
         };
         drop(state);
@@ -379,15 +374,33 @@ impl Queue {
         self.quiet.notify_all();
     }
 
-    /// A worker comes out of a tool that nobody waited for any more.
-    fn come_back(&self, mut state: MutexGuard<Turns>, slot: usize) {
-        let seat = &mut state.seats[slot];
-        seat.ghosts -= 1;
-        seat.inside = !seat.flights.is_empty();
-        seat.starting = false;
-        seat.landed = Instant::now();
-        seat.stand(Standing::Live);
-        self.quiet.notify_all();
+    /// Takes a batch from a slot whose worker comes back with it, unless nobody waits for it any more. Whether its
+    /// device was `lost` is then all that its job wants to know.
+    fn take<'a>(
+        &self,
+        mut state: MutexGuard<'a, Turns>,
+        slot: usize,
+        ticket: u64,
+        lost: bool,
+    ) -> Option<(MutexGuard<'a, Turns>, Flight)> {
+        let now = Instant::now();
+        let landed = state.seats[slot].land(ticket, now);
+        let deadline = state.seats[slot].deadline();
+        self.watch_until(&mut state, deadline);
+        match landed {
+            Landed::Flight(flight) => Some((state, flight)),
+            Landed::Ghost(ghost) => {
+                let seat = &mut state.seats[slot];
+                seat.inside = !seat.flights.is_empty();
+                seat.landed = now;
+                self.quiet.notify_all();
+                drop(state);
+                if let Some(ghost) = ghost {
+                    ghost.tell(lost);
+                }
+                None
+            }
+        }
     }
 
     /// A batch has ended: others may have to look again.

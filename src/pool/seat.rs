@@ -1,7 +1,7 @@
 //! What the queue knows of a slot and its worker.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use super::job::Job;
@@ -26,8 +26,8 @@ pub struct Seat {
     pub starting: bool,
     /// Batches under way, oldest first.
     pub flights: VecDeque<Flight>,
-    /// How many batches its worker has begun that nobody waits for any more.
-    pub ghosts: usize,
+    /// Batches that its worker has begun and that nobody waits for any more, oldest first.
+    pub ghosts: VecDeque<Ghost>,
     /// When the last batch ended.
     pub landed: Instant,
     pub warm: Vec<Warm>,
@@ -68,6 +68,23 @@ pub struct Flight {
     pub killer: Option<Killer>,
 }
 
+/// A batch that was given up while its worker is inside of it or comes to it yet.
+pub struct Ghost {
+    ticket: u64,
+    job: Weak<Job>,
+    planned: Arc<Vec<Planned>>,
+    /// How long it may take before the slot is not counted on.
+    limit: Option<Duration>,
+    /// Why not, then.
+    reason: Error,
+}
+
+/// What a worker comes back with.
+pub enum Landed {
+    Flight(Flight),
+    Ghost(Option<Ghost>),
+}
+
 /// A tool loaded on a slot, or being loaded.
 pub struct Warm {
     pub key: Arc<str>,
@@ -88,7 +105,7 @@ impl Seat {
             gone: false,
             starting: false,
             flights: VecDeque::new(),
-            ghosts: 0,
+            ghosts: VecDeque::new(),
             landed: Instant::now(),
             warm: Vec::new(),
             unload: Vec::new(),
@@ -140,11 +157,6 @@ impl Seat {
         }
     }
 
-    /// Whether nothing is under way on it, also nothing that nobody waits for.
-    pub fn empty(&self) -> bool {
-        self.flights.is_empty() && self.ghosts == 0
-    }
-
     /// Nobody waits for these batches under way any more; its worker still comes to them.
     pub fn give_up(&mut self, which: impl FnMut(&Flight) -> bool) -> VecDeque<Flight> {
         let newest = |flights: &VecDeque<Flight>| flights.back().map(|flight| flight.ticket);
@@ -153,9 +165,57 @@ impl Seat {
             .into_iter()
             .partition(which);
         self.flights = kept;
-        self.ghosts += taken.len();
         self.starting &= newest(&self.flights) == before;
+        self.ghosts.extend(taken.iter().map(|flight| Ghost {
+            ticket: flight.ticket,
+            job: Arc::downgrade(&flight.job),
+            planned: Arc::clone(&flight.planned),
+            limit: flight.job.options().batch_time_limit,
+            reason: flight.job.overdue(&self.slot),
+        }));
         taken
+    }
+
+    /// Its worker comes back with a batch, and goes on with the next.
+    pub fn land(&mut self, ticket: u64, now: Instant) -> Landed {
+        let flight = |flight: &Flight| flight.ticket == ticket;
+        let landed = if let Some(place) = self.flights.iter().position(flight) {
+            self.starting &= place + 1 < self.flights.len();
+            self.flights.remove(place).map(Landed::Flight)
+        } else {
+            self.starting = false;
+            None
+        };
+        let landed = landed.unwrap_or_else(|| {
+            let ghost = |ghost: &Ghost| ghost.ticket == ticket;
+            let place = self.ghosts.iter().position(ghost);
+            Landed::Ghost(place.and_then(|place| self.ghosts.remove(place)))
+        });
+        self.go_on(now);
+        landed
+    }
+
+    /// How it stands now that its worker turns to the oldest batch.
+    fn go_on(&mut self, now: Instant) {
+        let flight = self.flights.front().map(|flight| flight.ticket);
+        let ghost = self.ghosts.front();
+        let ghost = ghost.filter(|ghost| flight.is_none_or(|flight| ghost.ticket < flight));
+        self.stand(match ghost {
+            Some(ghost) => Standing::Late {
+                until: ghost.limit.and_then(|limit| now.checked_add(limit)),
+                reason: ghost.reason.clone(),
+            },
+            None => Standing::Live,
+        });
+    }
+
+    /// Whether its worker ends, once the pool is closed, in a time that anybody knows.
+    pub fn ends(&self) -> bool {
+        match self.standing {
+            Standing::Live => true,
+            Standing::Late { .. } | Standing::Stuck(_) => false,
+            Standing::Lost(_) => self.ghosts.is_empty(),
+        }
     }
 
     /// Seconds until what it has is done. A batch that takes longer than expected is thought to take as long again.
@@ -182,6 +242,15 @@ impl Seat {
         let current = self.current()?;
         let limit = current.job.options().batch_time_limit?;
         current.begin.max(self.landed).checked_add(limit)
+    }
+}
+
+impl Ghost {
+    /// Tells its job what became of it.
+    pub fn tell(self, lost: bool) {
+        if let Some(job) = self.job.upgrade() {
+            job.ghost_gone(&self.planned, lost);
+        }
     }
 }
 

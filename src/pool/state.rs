@@ -46,8 +46,10 @@ pub struct State {
     pub large: Vec<Planned>,
     /// Items that may have cost a device or a process; they run last, and alone.
     pub suspects: Vec<Planned>,
-    /// Distinct items of which this is the second time: on the next such loss they fail.
-    pub tried_again: HashSet<u32>,
+    /// Distinct items that were there once when a device, a process or time was lost: the next time they fail.
+    pub blamed: HashSet<u32>,
+    /// Distinct items that are in a batch that was given up, on a worker that comes to it yet.
+    pub ghosts: HashSet<u32>,
     /// How often items were tried again for errors that pass.
     pub tries: HashMap<u32, u32>,
     /// Batches under way.
@@ -130,7 +132,8 @@ impl State {
             later: VecDeque::new(),
             large: Vec::new(),
             suspects: Vec::new(),
-            tried_again: HashSet::new(),
+            blamed: HashSet::new(),
+            ghosts: HashSet::new(),
             tries: HashMap::new(),
             flights: 0,
             running: 0,
@@ -222,7 +225,6 @@ impl State {
         } else {
             None
         }?;
-        self.tried_again.insert(suspect.unique);
         Some(Taken {
             batch: vec![suspect],
             alone: true,

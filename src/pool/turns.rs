@@ -136,16 +136,6 @@ impl Turns {
         }
     }
 
-    pub fn take_flight(&mut self, slot: usize, ticket: u64) -> Option<Flight> {
-        let seat = &mut self.seats[slot];
-        let place = seat
-            .flights
-            .iter()
-            .position(|flight| flight.ticket == ticket)?;
-        seat.starting &= place + 1 < seat.flights.len();
-        seat.flights.remove(place)
-    }
-
     /// Keeps what a batch taught about the tool on the slot.
     /// The budget of the next.
     pub fn learn(
@@ -232,7 +222,9 @@ impl Turns {
         let mut passed_over = Vec::new();
         let mut idle = Idle::Wait;
         self.seats[slot].declined = false;
-        if self.seats[slot].flights.iter().any(|flight| flight.alone) {
+        let seat = &self.seats[slot];
+        // What nobody waits for may still cost the device: nothing new is begun beside it.
+        if !seat.ghosts.is_empty() || seat.flights.iter().any(|flight| flight.alone) {
             return Err(idle);
         }
         while let Some(id) = self.whose_turn(slot, &passed_over) {
@@ -335,7 +327,7 @@ impl Turns {
             delay: if warm { 0.0 } else { load_time(facts, slot) },
             peers: &peers,
             largest: seat.slot.device.memory_total >= most_memory,
-            empty: seat.empty(),
+            empty: seat.flights.is_empty(),
         };
         let offer = job.offer(&terms);
         (job, offer)

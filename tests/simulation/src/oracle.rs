@@ -153,10 +153,12 @@ impl Judge<'_> {
             .unwrap_or_default()
     }
 
-    /// How often the item was there when a device went, or a process, or time.
+    /// How often the item was there when a device went, or a process, or time, or might have been: on another device at
+    /// the same time, in a batch that was given up.
     fn blame(&self, item: &Item) -> u64 {
         let ended_a_batch = matches!(item.nature, Nature::Crashes | Nature::Hangs);
-        self.losses(item) + u64::from(ended_a_batch)
+        let doubled = self.world.truth().doubled.contains(&item.number);
+        self.losses(item) + u64::from(ended_a_batch) + u64::from(doubled)
     }
 
     fn fails_with_a_device(&self) -> bool {

@@ -69,6 +69,8 @@ pub struct Truth {
     pub begun: HashMap<u64, u64>,
     /// How many devices were lost while this item was on them.
     pub losses: HashMap<u64, u64>,
+    /// Items that were on two devices when one of these was lost.
+    pub doubled: HashSet<u64>,
     /// What the pool did that it must not do.
     pub wrongs: Vec<String>,
     /// The items in batches begun and not collected, by slot.
@@ -202,6 +204,10 @@ impl Truth {
         if self.lost.insert(slot) {
             for &number in &self.flying[slot] {
                 *self.losses.entry(number).or_default() += 1;
+                let on = |flying: &&Vec<u64>| flying.contains(&number);
+                if self.flying.iter().filter(on).count() > 1 {
+                    self.doubled.insert(number);
+                }
             }
         }
     }
