@@ -1487,6 +1487,15 @@ size_t toolpool_results_index(const struct toolpool_results_t *results,
 toolpool_status_t toolpool_results_status(const struct toolpool_results_t *results, size_t index);
 
 /**
+ * How many of these items failed, and which. The first call takes time in proportion to the items, later ones none.
+ *
+ * @param positions  receives that many indices into these results, rising: an array owned by the results, NULL if none failed;
+ *                   may be NULL
+ */
+size_t toolpool_results_failed(const struct toolpool_results_t *results,
+                               const size_t **positions);
+
+/**
  * Why item `index` failed: NUL-terminated UTF-8, "" if it did not. Owned by the results.
  */
 const char *toolpool_results_error(const struct toolpool_results_t *results, size_t index);

@@ -238,7 +238,7 @@ pub unsafe extern "C" fn toolpool_job_next(
             check_out(out)?;
             refuse_inside("toolpool_job_next")?;
             match self::job(job)?.next(limit(timeout_ms))? {
-                Next::Results(results) => ended(results, out),
+                Next::Results(results) => ended(*results, out),
                 Next::Pending => Ok(TOOLPOOL_PENDING),
                 Next::Done => Ok(TOOLPOOL_DONE),
             }

@@ -64,6 +64,28 @@ pub unsafe extern "C" fn toolpool_results_status(
     })
 }
 
+/// How many of these items failed, and which. The first call takes time in proportion to the items, later ones none.
+///
+/// @param positions  receives that many indices into these results, rising: an array owned by the results, NULL if none failed;
+///                   may be NULL
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn toolpool_results_failed(
+    results: *const toolpool_results_t,
+    positions: *mut *const usize,
+) -> usize {
+    // SAFETY: the pointers are as the header says.
+    quietly(0, || unsafe {
+        let failed = toolpool_results_t::get(results).map_or(&[][..], Results::failed);
+        if !positions.is_null() {
+            positions.write(match failed {
+                [] => std::ptr::null(),
+                _ => failed.as_ptr(),
+            });
+        }
+        failed.len()
+    })
+}
+
 /// Why item `index` failed: NUL-terminated UTF-8, "" if it did not. Owned by the results.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn toolpool_results_error(
@@ -223,12 +245,16 @@ pub unsafe extern "C" fn toolpool_results_stack(
             if !tensor.is_null() {
                 check_size(tensor, "the tensor", "TOOLPOOL_TENSOR_INIT")?;
             }
-            let (dtype, shape) = results.stacked(name)?;
+            let stack = results.stack(name)?;
             if !buffer.is_null() {
-                results.stack(name, buffer.cast(), bytes)?;
+                stack.copy_to(buffer.cast(), bytes)?;
             }
             if !tensor.is_null() {
-                tensor.write(dense(buffer.cast_const().cast(), dtype, &shape)?);
+                tensor.write(dense(
+                    buffer.cast_const().cast(),
+                    stack.dtype,
+                    &stack.shape,
+                )?);
             }
             Ok(TOOLPOOL_OK)
         })

@@ -9,6 +9,6 @@ mod tensors;
 
 pub use items::{Field, Input, Items, Offsets, Release};
 pub use outputs::{Outputs, Part, View};
-pub use results::{Column, ELSEWHERE, Finished, Results};
+pub use results::{Column, ELSEWHERE, Finished, Results, Stack};
 pub use segment::{Fresh, Segment, Segments, SharedHeap};
 pub use tensors::Given;

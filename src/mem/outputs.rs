@@ -243,13 +243,7 @@ impl Part {
     /// The output `name` of item `row`.
     #[must_use]
     pub fn view(&self, row: usize, name: &str) -> Option<View<'_>> {
-        let column = self.column(name)?;
-        let place = column.rows[row]?;
-        Some(View {
-            data: column.blocks[place.block as usize].at(place.offset),
-            dtype: column.dtype,
-            shape: &column.shapes[place.shape as usize],
-        })
+        self.column(name)?.view(row)
     }
 
     /// Bytes that its outputs take.
@@ -280,7 +274,8 @@ impl Part {
         self.column(name)?.rows[row].map(|place| (place.block, place.offset))
     }
 
-    fn column(&self, name: &str) -> Option<&PartColumn> {
+    /// The output `name` of all its items.
+    pub(super) fn column(&self, name: &str) -> Option<&PartColumn> {
         self.columns.iter().find(|column| &*column.name == name)
     }
 }
@@ -296,7 +291,8 @@ pub struct View<'a> {
     pub shape: &'a Shape,
 }
 
-struct PartColumn {
+/// One output of the items of a batch.
+pub(super) struct PartColumn {
     name: Text,
     dtype: Dtype,
     blocks: Vec<Block>,
@@ -313,6 +309,21 @@ struct Place {
 }
 
 impl PartColumn {
+    /// How many items there are in the batch.
+    pub(super) fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// The output of item `row`.
+    pub(super) fn view(&self, row: usize) -> Option<View<'_>> {
+        let place = self.rows[row]?;
+        Some(View {
+            data: self.blocks[place.block as usize].at(place.offset),
+            dtype: self.dtype,
+            shape: &self.shapes[place.shape as usize],
+        })
+    }
+
     fn push(
         &mut self,
         index: usize,

@@ -1,7 +1,9 @@
 //! Results: finished parts, and where among them each of the caller's items lies.
 
+mod stack;
+
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
 use toolpool_abi::{toolpool_chunk_t as Chunk, toolpool_row_t as Row};
@@ -10,7 +12,8 @@ use super::outputs::{Part, View};
 use crate::error::{Error, Result, Status};
 use crate::plan::dedup::Dedup;
 use crate::text::Text;
-use crate::value::{Dtype, Shape};
+use crate::value::Dtype;
+pub use stack::Stack;
 
 /// A batch that came back: which distinct items it held, and what became of them.
 pub struct Finished {
@@ -44,6 +47,7 @@ pub struct Results {
     /// Why entries without a part have none.
     undone: Option<Error>,
     columns: Mutex<HashMap<String, Arc<Column>>>,
+    failed: OnceLock<Vec<usize>>,
 }
 
 /// Where the row of one entry is; `part` is `u32::MAX` for items that were never done.
@@ -147,6 +151,7 @@ impl Results {
             indices,
             undone,
             columns: Mutex::default(),
+            failed: OnceLock::new(),
         }
     }
 
@@ -167,6 +172,19 @@ impl Results {
     pub fn partial(&self) -> bool {
         let undone = || self.entries.iter().any(|entry| entry.part == NOWHERE.part);
         self.parts.iter().any(|part| part.failures() > 0) || undone()
+    }
+
+    /// The entries that failed, rising; found once.
+    #[must_use]
+    pub fn failed(&self) -> &[usize] {
+        self.failed.get_or_init(|| {
+            if !self.partial() {
+                return Vec::new();
+            }
+            (0..self.len())
+                .filter(|&index| self.error(index).is_some())
+                .collect()
+        })
     }
 
     /// The caller's index of entry `index`.
@@ -309,58 +327,10 @@ impl Results {
         }
     }
 
-    /// Type and shape of the output `name` of all entries stacked: the rows' common shape with the number of
-    /// entries before it. An error if an item failed, has no such output, or another shape than the first.
-    pub fn stacked(&self, name: &str) -> Result<(Dtype, Shape)> {
-        if self.is_empty() {
-            return Err(Error::new(
-                Status::NotFound,
-                format_args!("there is nothing to stack: no items, so '{name}' has no shape"),
-            ));
-        }
-        let first = self.view(0, name)?;
-        for index in 1..self.len() {
-            let view = self.view(index, name)?;
-            if (view.dtype, view.shape) != (first.dtype, first.shape) {
-                let caller = self.caller_index(index).unwrap_or(index);
-                return Err(Error::new(
-                    Status::Argument,
-                    format_args!(
-                        "'{name}' of item {caller} is {:?} {:?}, the first is {:?} {:?}; only equal shapes stack \
-                         (read ragged outputs by toolpool_results_column)",
-                        view.dtype, view.shape, first.dtype, first.shape
-                    ),
-                )
-                .at(caller));
-            }
-        }
-        let mut dims = vec![self.len() as i64];
-        dims.extend(first.shape.dims());
-        Ok((first.dtype, Shape::new(&dims)?))
-    }
-
-    /// Copies the rows of the output `name` into `buffer`, one after the other, in the order of the entries.
-    ///
-    /// # Safety
-    /// `buffer` must be writable for `bytes` bytes and overlap no result.
-    pub unsafe fn stack(&self, name: &str, buffer: *mut u8, bytes: usize) -> Result<()> {
-        let (dtype, shape) = self.stacked(name)?;
-        let needed = shape.bytes(dtype)?;
-        if bytes != needed {
-            return Err(Error::new(
-                Status::Argument,
-                format_args!(
-                    "the buffer has {bytes} bytes; '{name}' stacked is {dtype:?} {shape:?}, {needed} bytes"
-                ),
-            ));
-        }
-        let row = needed / self.len();
-        for index in 0..self.len() {
-            let view = self.view(index, name)?;
-            // SAFETY: every view has the `row` bytes of the common shape, and the buffer has `len` times that.
-            unsafe { std::ptr::copy_nonoverlapping(view.data, buffer.add(index * row), row) };
-        }
-        Ok(())
+    /// The output `name` of all entries, to be copied into one matrix. An error if an item failed, has no such output, or
+    /// another shape than the first.
+    pub fn stack<'a>(&'a self, name: &'a str) -> Result<Stack<'a>> {
+        Stack::new(self, name)
     }
 
     fn no_output(&self, name: &str) -> Error {

@@ -294,9 +294,6 @@ impl Queue {
                 continue;
             }
             seat.standing = Standing::Lost(error.clone());
-            for warm_up in &state.warm_ups {
-                warm_up.done(lost, Err(error.clone()));
-            }
             state.note_trouble(lost, error);
         }
         self.call_all(&mut state);

@@ -12,7 +12,7 @@ pub enum Room {
     Granted,
     /// It is to unload these first, by the keys of their identities, and ask again.
     Unload(Vec<Arc<str>>),
-    /// The tool can never fit.
+    /// The tool does not fit.
     TooLarge(Error),
 }
 
@@ -67,7 +67,8 @@ pub fn ask(
     if excess == 0 {
         return grant(&mut seats[slot], key, bytes, uses);
     }
-    there.retain(|tool| !tool.flies && tool.bytes > 0);
+    let stuck = there.iter().find_map(|tool| tool.stuck.clone());
+    there.retain(|tool| !tool.flies && tool.stuck.is_none() && tool.bytes > 0);
     there.sort_by_key(|tool| tool.used);
     let mut mine = Vec::new();
     for tool in there {
@@ -83,10 +84,12 @@ pub fn ask(
             }
         }
     }
-    if mine.is_empty() {
-        Answer::Wait
-    } else {
-        Answer::Room(Room::Unload(mine))
+    match stuck {
+        Some(error) if excess > 0 => {
+            Answer::Room(Room::TooLarge(held(&seats[slot].slot, bytes, &error)))
+        }
+        _ if mine.is_empty() => Answer::Wait,
+        _ => Answer::Room(Room::Unload(mine)),
     }
 }
 
@@ -97,6 +100,8 @@ struct Tool {
     used: u64,
     /// A batch of it is under way.
     flies: bool,
+    /// Why a worker that has it does not come back.
+    stuck: Option<Error>,
     slots: Vec<usize>,
 }
 
@@ -114,12 +119,13 @@ fn loaded(seats: &[Seat], slot: usize) -> Vec<Tool> {
             continue;
         }
         for warm in &seat.warm {
-            let flies = seat.flies(&warm.key);
+            let (flies, stuck) = (seat.flies(&warm.key), seat.trouble().cloned());
             match tools.iter_mut().find(|tool| tool.key == warm.key) {
                 Some(tool) => {
                     tool.bytes = tool.bytes.max(warm.bytes);
                     tool.used = tool.used.max(warm.used);
                     tool.flies |= flies;
+                    tool.stuck = tool.stuck.take().or(stuck);
                     tool.slots.push(number);
                 }
                 None => tools.push(Tool {
@@ -127,6 +133,7 @@ fn loaded(seats: &[Seat], slot: usize) -> Vec<Tool> {
                     bytes: warm.bytes,
                     used: warm.used,
                     flies,
+                    stuck,
                     slots: vec![number],
                 }),
             }
@@ -157,6 +164,17 @@ fn too_large(slot: &Slot, bytes: u64, most: u64, limit: Option<u64>) -> Error {
              dtype or a larger device",
             size(bytes),
             size(most)
+        ),
+    )
+}
+
+fn held(slot: &Slot, bytes: u64, stuck: &Error) -> Error {
+    Error::new(
+        Status::OutOfMemory,
+        format_args!(
+            "{slot}: the tool needs {} of memory to load, and a tool on this device holds it that does not return: {}",
+            size(bytes),
+            stuck.message()
         ),
     )
 }

@@ -157,6 +157,11 @@ impl Seat {
         }
     }
 
+    /// Whether its worker has nothing begun, also nothing that nobody waits for.
+    pub fn empty(&self) -> bool {
+        self.flights.is_empty() && self.ghosts.is_empty()
+    }
+
     /// Nobody waits for these batches under way any more; its worker still comes to them.
     pub fn give_up(&mut self, which: impl FnMut(&Flight) -> bool) -> VecDeque<Flight> {
         let newest = |flights: &VecDeque<Flight>| flights.back().map(|flight| flight.ticket);

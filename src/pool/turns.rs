@@ -127,8 +127,11 @@ impl Turns {
         (0..self.seats.len()).filter(same).collect()
     }
 
-    /// A slot can not be given work any more: the jobs that none is left for give up.
+    /// A slot can not be given work any more: who waits for it hears why, and the jobs that none is left for give up.
     pub fn note_trouble(&self, slot: usize, error: &Error) {
+        for warm_up in &self.warm_ups {
+            warm_up.done(slot, Err(error.clone()));
+        }
         let works = self.working();
         for entry in self.jobs.values() {
             entry.job.note_trouble(slot, error);
@@ -210,8 +213,12 @@ impl Turns {
         if !self.seats[slot].unload.is_empty() {
             return Ok(Task::Unload(std::mem::take(&mut self.seats[slot].unload)));
         }
-        if let Some(warm_up) = self.warm_ups.iter().find(|warm_up| warm_up.take(slot)) {
-            return Ok(Task::WarmUp(Arc::clone(warm_up)));
+        if let Some(warm_up) = self.warm_ups.iter().find(|warm_up| warm_up.opens(slot)) {
+            return if self.seats[slot].empty() && warm_up.take(slot) {
+                Ok(Task::WarmUp(Arc::clone(warm_up)))
+            } else {
+                Err(Idle::Wait)
+            };
         }
         self.serve_next(slot)
     }
@@ -242,6 +249,7 @@ impl Turns {
                     self.seats[slot].declined = true;
                     idle = Idle::LookAgain(LOOK_AGAIN);
                 }
+                (_, Offer::LoadWhenEmpty) => return Err(Idle::Wait),
                 (_, Offer::Nothing) => {}
             }
             passed_over.push(id);

@@ -47,7 +47,12 @@ impl WarmUp {
         state.waiting = live.to_vec();
     }
 
-    /// Whether the worker of `slot` is to load the tool now; says so once.
+    /// Whether the worker of `slot` is to load the tool.
+    pub fn opens(&self, slot: usize) -> bool {
+        self.state.lock().open[slot]
+    }
+
+    /// The same; says so once.
     pub fn take(&self, slot: usize) -> bool {
         std::mem::take(&mut self.state.lock().open[slot])
     }

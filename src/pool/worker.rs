@@ -295,13 +295,7 @@ impl<'a> Worker<'a> {
     /// Loads the tool of a job, unless that fails; the job goes on while some slot has it.
     fn load_for(&mut self, job: &Arc<Job>) -> Next {
         let started = Instant::now();
-        let outcome = match self.collect_all() {
-            Next::Task => self.ensure(job.tool()),
-            Next::End => Err(Error::new(
-                Status::DeviceLost,
-                "the slot was lost before the tool was loaded",
-            )),
-        };
+        let outcome = self.ensure(job.tool());
         let lost = outcome
             .as_ref()
             .err()
@@ -319,10 +313,7 @@ impl<'a> Worker<'a> {
     }
 
     fn warm_up(&mut self, warm_up: &WarmUp) -> Next {
-        let outcome = match self.collect_all() {
-            Next::Task => self.ensure(warm_up.tool()),
-            Next::End => return Next::End,
-        };
+        let outcome = self.ensure(warm_up.tool());
         let lost = outcome
             .as_ref()
             .err()

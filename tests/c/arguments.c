@@ -157,6 +157,7 @@ static void null_is_an_answer_where_there_is_nothing(void) {
     CHECK(toolpool_results_len(NULL) == 0);
     CHECK(toolpool_results_index(NULL, 0) == SIZE_MAX);
     CHECK(toolpool_results_status(NULL, 0) == TOOLPOOL_ERR_NOT_FOUND);
+    CHECK(toolpool_results_failed(NULL, NULL) == 0);
     CHECK(*toolpool_results_error(NULL, 0) == '\0');
     CHECK(*toolpool_results_warning(NULL, 0) == '\0');
     CHECK(toolpool_results_slot(NULL, 0) == -1);

@@ -22,7 +22,10 @@ static toolpool_results_t *run_numbered(toolpool_t *pool, toolpool_tool_t *tool,
 
 static void all_but_13_came_back(const toolpool_results_t *results, size_t n, int32_t status,
                                  const char *part) {
+    const size_t *failed = NULL;
     CHECK(toolpool_results_len(results) == n);
+    CHECK(toolpool_results_failed(results, NULL) == 1);
+    CHECK(toolpool_results_failed(results, &failed) == 1 && failed[0] == 13);
     for (size_t i = 0; i < n; i++)
         if (i == 13) {
             toolpool_tensor_t tensor = TOOLPOOL_TENSOR_INIT;

@@ -273,6 +273,7 @@ static void a_cancelled_job_keeps_what_is_done_and_says_what_is_not(void) {
     toolpool_items_t *items = numbered(10);
     toolpool_job_t *job = submit(pool, tool, items, NULL, NULL);
     toolpool_results_t *results = NULL;
+    const size_t none = 0, *failed = &none;
     pass(&gate, 1);
     wait_for(&gate.come);
     wait_for(&gate.come);
@@ -283,11 +284,12 @@ static void a_cancelled_job_keeps_what_is_done_and_says_what_is_not(void) {
     OK(toolpool_job_wait(job, -1, &err));
     OK(toolpool_job_next(job, 0, &results, &err)); /* first what was done */
     CHECK(toolpool_results_len(results) == 2 && output_is_number(results, 1, 1));
+    CHECK(toolpool_results_failed(results, &failed) == 0 && failed == NULL);
     toolpool_results_free(results);
     ANSWERS(TOOLPOOL_PARTIAL, toolpool_job_next(job, 0, &results, &err));
-    CHECK(toolpool_results_len(results) == 8);
+    CHECK(toolpool_results_len(results) == 8 && toolpool_results_failed(results, &failed) == 8);
     for (size_t i = 0; i < 8; i++) {
-        CHECK(toolpool_results_status(results, i) == TOOLPOOL_ERR_CANCELLED);
+        CHECK(toolpool_results_status(results, i) == TOOLPOOL_ERR_CANCELLED && failed[i] == i);
         CHECK(toolpool_results_index(results, i) == i + 2 && error_says(results, i, "cancelled"));
         CHECK(toolpool_results_slot(results, i) == -1);
     }

@@ -7,6 +7,7 @@ TOOLPOOL_TEST_MODELS names the folder that models.py filled, TOOLPOOL_TEST_LIBRA
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -253,7 +254,7 @@ def test_a_package_for_another_device_fails_its_load(cpu):
 
 
 def test_a_package_of_another_torch_fails_its_load(cpu, tmp_path):
-    """One that calls a function which this torch does not have."""
+    """One that calls a function which this torch does not have. What libtorch unpacked of it is gone."""
     other = tmp_path / "other.pt2"
     name = b"aoti_torch_empty_strided"
     models.edited(MODELS / "pair.pt2", other, ".so", name, name[:-1] + b"_")
@@ -261,6 +262,8 @@ def test_a_package_of_another_torch_fails_its_load(cpu, tmp_path):
     reason = cpu.reason(cpu.tool("aoti", other), cpu.items([x, y]))
     assert reason.status == MODEL
     assert "undefined symbol" in reason.message and "another PyTorch" in reason.message
+    unpacked = Path(re.search(r"/tmp/\w{6}/", reason.message)[0])
+    assert not unpacked.exists()
 
 
 def test_a_damaged_module_fails_its_load(cpu, tmp_path):

@@ -17,12 +17,14 @@
 
 #include <dlfcn.h>
 
+#include <filesystem>
 #include <iostream>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <streambuf>
 #include <string>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -218,14 +220,37 @@ void load_libtorch() {
                 "; install torch with all that it depends on: pip install torch==2.11.0");
 }
 
+// libtorch unpacks a package into a new folder in /tmp, and leaves it there if it cannot load it:
+// the folder is removed by the destructor of a loader that has been made. `reason` says why there
+// is none, and begins the path of the library that cannot be loaded with that folder's.
+void remove_unpacked(const std::string &reason) {
+    const std::string parent = "/tmp/", inside = "/data/aotinductor/model/";
+    const size_t start = reason.find(parent), end = start + parent.size() + 6;
+    if (start == std::string::npos || end >= reason.size() || reason[end] != '/')
+        return;
+    const size_t name_end = reason.find('/', end + 1);
+    if (name_end == std::string::npos || reason.compare(name_end, inside.size(), inside) != 0)
+        return;
+    std::error_code stays;
+    std::filesystem::remove_all(reason.substr(start, end - start), stays);
+}
+
+std::unique_ptr<torch::inductor::AOTIModelPackageLoader> unpacked(const std::string &path,
+                                                                  c10::Device device) {
+    const std::lock_guard<std::mutex> alone(packages);
+    load_libtorch();
+    try {
+        return std::make_unique<torch::inductor::AOTIModelPackageLoader>(
+            path, "model", /*run_single_threaded=*/false, /*num_runners=*/1, device.index());
+    } catch (const std::exception &error) {
+        remove_unpacked(error.what());
+        throw;
+    }
+}
+
 struct Package final : toolpool_shim_model {
     Package(const std::string &path, c10::Device device)
-        : loader_(explained([&] {
-              const std::lock_guard<std::mutex> alone(packages);
-              load_libtorch();
-              return std::make_unique<torch::inductor::AOTIModelPackageLoader>(
-                  path, "model", /*run_single_threaded=*/false, /*num_runners=*/1, device.index());
-          })) {
+        : loader_(explained([&] { return unpacked(path, device); })) {
         const auto spec = loader_->get_call_spec();
         TORCH_CHECK(spec.size() == 2, "the package does not say what its inputs and outputs are");
         spec_ = spec[0] + "\n" + spec[1];

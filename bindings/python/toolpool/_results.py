@@ -86,17 +86,15 @@ class Results(Sequence["Item"]):
     @property
     def failed(self) -> list[Failure]:
         """Why items failed, in their order, with the caller's indices; empty if none did."""
-        if self.ok:
-            return []
-        return [
-            Failure(item.index, item.device, item.error) for item in self if item.error is not None
-        ]
+        failed = (self[position] for position in self._failed())
+        return [Failure(item.index, item.device, item.error) for item in failed]
 
     def raise_if_partial(self) -> None:
         """Raises PartialFailure, which carries these results, if an item failed."""
-        failed = self.failed
+        failed = set(self._failed())
         if failed:
-            raise PartialFailure([(item.index, item) for item in self if item.ok], failed, self)
+            done = (item for position, item in enumerate(self) if position not in failed)
+            raise PartialFailure([(item.index, item) for item in done], self.failed, self)
 
     def stack(self, name: str, out: np.ndarray | None = None) -> np.ndarray:
         """One output of all items in one array of shape [items, …], in their order: the only copy.
@@ -181,6 +179,12 @@ class Results(Sequence["Item"]):
         from ._arrow_out import schema_and_array
 
         return schema_and_array(self)
+
+    def _failed(self) -> Sequence[int]:
+        """The positions of the items that failed."""
+        positions = ctypes.c_void_p()
+        count = lib.toolpool_results_failed(self._handle, ctypes.byref(positions))
+        return (ctypes.c_size_t * count).from_address(positions.value) if count else ()
 
     def _view(self, name: str) -> Any:
         """The toolpool_column_t of an output."""

@@ -314,6 +314,7 @@ FUNCTIONS = {
     "toolpool_results_len": (c_size_t, [c_void_p]),
     "toolpool_results_index": (c_size_t, [c_void_p, c_size_t]),
     "toolpool_results_status": (c_int32, [c_void_p, c_size_t]),
+    "toolpool_results_failed": (c_size_t, [c_void_p, POINTER(c_void_p)]),
     "toolpool_results_error": (c_char_p, [c_void_p, c_size_t]),
     "toolpool_results_warning": (c_char_p, [c_void_p, c_size_t]),
     "toolpool_results_slot": (c_int32, [c_void_p, c_size_t]),
