@@ -39,7 +39,7 @@
  * CUDA_VISIBLE_DEVICES, CUDA_DEVICE_ORDER    which GPUs there are, and their numbers
  * TOOLPOOL_LIBTORCH, LIBTORCH                the folder of libtorch, or of Python's torch package
  * VIRTUAL_ENV, CONDA_PREFIX                  where else torch is looked for
- * TOOLPOOL_BACKEND_DIR                       the folder of libtoolpool_torch.so, if not that of libtoolpool.so
+ * TOOLPOOL_BACKEND_DIR                       the folder of libtoolpool_torch.so and toolpool-worker, if they were moved away
  * HF_HUB_CACHE, HF_HOME, XDG_CACHE_HOME      where models of the Hugging Face hub are
  */
 
