@@ -10,9 +10,10 @@ override export LIBTORCH := $(abspath $(LIBTORCH))
 endif
 
 RELEASE := target/release
-STAGES := lint rust header symbols c python asan valgrind tsan shuttle fuzz miri doc
+STAGES := lint rust header symbols abi c python install asan valgrind tsan shuttle fuzz miri doc docs
+PREFIX ?= /usr/local
 
-.PHONY: help demo libtorch build test bench fuzz header format clean distclean $(addprefix test-,$(STAGES))
+.PHONY: help demo libtorch build install uninstall dist docs test bench fuzz header format clean distclean $(addprefix test-,$(STAGES))
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-14s %s\n", $$1, $$2}' Makefile
@@ -31,6 +32,18 @@ libtorch: ## find libtorch, or install it into .venv; LIBTORCH names another
 
 build: libtorch ## libtoolpool.so and libtoolpool_torch.so, in target/release
 	@scripts/build
+
+install: ## what `make build` built, in PREFIX (/usr/local); DESTDIR stages it for a package
+	@scripts/install "$(PREFIX)" "$(DESTDIR)"
+
+uninstall: ## remove what `make install` put into PREFIX
+	@scripts/install --remove "$(PREFIX)" "$(DESTDIR)"
+
+dist: build ## a release in build/dist: the installed tree and the sources, with checksums
+	@scripts/dist
+
+docs: ## the reference of the C and C++ API, with these pages, in build/docs
+	@scripts/docs
 
 test: ## everything: lint, Rust, C, C++, Python, sanitizers, documentation
 	@scripts/test $(STAGES)

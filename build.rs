@@ -1,8 +1,7 @@
-//! How `libtoolpool.so` is linked, and where the libtorch was that it is built beside.
+//! How `libtoolpool.so` is linked.
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
-    println!("cargo::rerun-if-env-changed=LIBTORCH");
 
     // Before 1.0, each minor version has an ABI of its own.
     let version =
@@ -11,8 +10,4 @@ fn main() {
     println!("cargo::rustc-cdylib-link-arg=-Wl,-soname,{soname}");
     // Worker threads and their thread-locals may outlive a dlclose.
     println!("cargo::rustc-cdylib-link-arg=-Wl,-z,nodelete");
-
-    if let Ok(libtorch) = std::env::var("LIBTORCH") {
-        println!("cargo::rustc-env=TOOLPOOL_BUILD_LIBTORCH={libtorch}");
-    }
 }

@@ -39,7 +39,7 @@
  * CUDA_VISIBLE_DEVICES, CUDA_DEVICE_ORDER    which GPUs there are, and their numbers
  * TOOLPOOL_LIBTORCH, LIBTORCH                the folder of libtorch, or of Python's torch package
  * VIRTUAL_ENV, CONDA_PREFIX                  where else torch is looked for
- * TOOLPOOL_BACKEND_DIR                       the folder of libtoolpool_torch.so, if not that of libtoolpool.so
+ * TOOLPOOL_BACKEND_DIR                       the folder of libtoolpool_torch.so and toolpool-worker, if they were moved away
  * HF_HUB_CACHE, HF_HOME, XDG_CACHE_HOME      where models of the Hugging Face hub are
  */
 
@@ -1223,7 +1223,8 @@ toolpool_status_t toolpool_items_from_strings(const char *const *strings,
 
 /**
  * Makes items of one piece of memory and the offsets where each begins, as in Arrow's `large_string` and `large_binary`
- * arrays, with no copy: item `i` is `data[offsets[i]] .. data[offsets[i + 1]]`. Their one field is called `input`.
+ * arrays, with no copy: item `i` lies from `data[offsets[i]]` to `data[offsets[i + 1]]`. Their one field is
+ * called `input`.
  *
  * Data and offsets must not change until `release(user)` is called. Without `release`, they are lent: only
  * toolpool_run() takes such items, and they must stay until it returns. On failure `release` is not called.

@@ -7,6 +7,8 @@ export CARGO_TARGET_DIR=$root/target
 # What cargo runs links with libtorch outright; the libraries and programs that users get find it for themselves.
 torch_cargo() { LD_LIBRARY_PATH=$root/libtorch/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH} cargo "$@"; }
 
+version() { sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"/\1/p' Cargo.toml; }
+
 say() { printf '%s: %s\n' "${0##*/}" "$*" >&2; }
 die() {
     say "error: $*"

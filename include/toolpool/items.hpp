@@ -124,8 +124,8 @@ class Items : public detail::Handle<toolpool_items_t, toolpool_items_free> {
     Items(const Range &strings)
         : Handle(detail::borrow(std::make_shared<const detail::Packed>(strings))) {}
 
-    /// Items in memory that stays where it is, as in Arrow: item i is `data[offsets[i]] ..
-    /// data[offsets[i + 1]]`. A share of `owner` is kept until nothing reads data and offsets any
+    /// Items in memory that stays where it is, as in Arrow: item i lies from `data[offsets[i]]` to
+    /// `data[offsets[i + 1]]`. A share of `owner` is kept until nothing reads data and offsets any
     /// more, and let go on any thread. Without owner only Pool::run() takes such items, and data
     /// and offsets must stay until it returns.
     ///

@@ -95,7 +95,8 @@ pub unsafe extern "C" fn toolpool_items_from_strings(
 }
 
 /// Makes items of one piece of memory and the offsets where each begins, as in Arrow's `large_string` and `large_binary`
-/// arrays, with no copy: item `i` is `data[offsets[i]] .. data[offsets[i + 1]]`. Their one field is called `input`.
+/// arrays, with no copy: item `i` lies from `data[offsets[i]]` to `data[offsets[i + 1]]`. Their one field is
+/// called `input`.
 ///
 /// Data and offsets must not change until `release(user)` is called. Without `release`, they are lent: only
 /// toolpool_run() takes such items, and they must stay until it returns. On failure `release` is not called.

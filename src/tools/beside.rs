@@ -6,43 +6,49 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result, Status};
 
-/// The file called `name`: in the directory of the library or executable that this code is part of, or in
-/// `TOOLPOOL_BACKEND_DIR` if that is set. `what` it is goes into the message.
+/// The file called `name`: where toolpool's own files are, or in `TOOLPOOL_BACKEND_DIR` if that is set. `what` it is
+/// goes into the message.
 ///
 /// # Errors
-/// [`Status::Backend`], with the place looked in.
+/// [`Status::Backend`], with the places looked in.
 pub fn find(name: &str, what: &str) -> Result<PathBuf> {
-    find_in(path_in("TOOLPOOL_BACKEND_DIR"), own_directory(), name, what)
+    find_in(&places(), name, what)
 }
 
-fn find_in(
-    wished: Option<PathBuf>,
-    own: Option<PathBuf>,
-    name: &str,
-    what: &str,
-) -> Result<PathBuf> {
-    let (directory, whose) = match (wished, own) {
-        (Some(directory), _) => (directory, "that TOOLPOOL_BACKEND_DIR names"),
-        (None, Some(directory)) => (directory, "that toolpool itself is in"),
-        (None, None) => {
-            return Err(Error::new(
-                Status::Backend,
-                "the directory that toolpool is in cannot be found; set TOOLPOOL_BACKEND_DIR",
-            ));
-        }
-    };
-    let path = directory.join(name);
-    if path.is_file() {
+/// The directories that [`find`] looks in; none if nothing tells where toolpool is.
+pub fn places() -> Vec<PathBuf> {
+    places_of(path_in("TOOLPOOL_BACKEND_DIR"), own_directory())
+}
+
+/// Built, all of toolpool's files are in one directory. Installed, the library is in `lib`, the command in `bin`, and
+/// what they load or start is in `lib/toolpool`.
+fn places_of(wished: Option<PathBuf>, own: Option<PathBuf>) -> Vec<PathBuf> {
+    match (wished, own) {
+        (Some(directory), _) => vec![directory],
+        (None, Some(own)) => vec![own.join("toolpool"), own.join("../lib/toolpool"), own],
+        (None, None) => vec![],
+    }
+}
+
+fn find_in(places: &[PathBuf], name: &str, what: &str) -> Result<PathBuf> {
+    let mut paths = places.iter().map(|place| place.join(name));
+    if let Some(path) = paths.find(|path| path.is_file()) {
         return Ok(path);
     }
-    Err(Error::new(
-        Status::Backend,
-        format_args!(
-            "{what}, {name}, is not in {}, the directory {whose}; put it there, or name its directory in \
-             TOOLPOOL_BACKEND_DIR",
-            directory.display()
-        ),
-    ))
+    let message = match places {
+        [] => "the directory that toolpool is in cannot be found; set TOOLPOOL_BACKEND_DIR".into(),
+        places => {
+            let places: Vec<_> = places
+                .iter()
+                .map(|place| place.display().to_string())
+                .collect();
+            let places = places.join(", ");
+            format!(
+                "{what}, {name}, is not in {places}; put it there, or name its directory in TOOLPOOL_BACKEND_DIR"
+            )
+        }
+    };
+    Err(Error::new(Status::Backend, message))
 }
 
 /// The path in an environment variable; an empty one counts as not set.
@@ -83,27 +89,36 @@ mod tests {
     use crate::tools::libtorch::search::tests::Scratch;
 
     #[test]
-    fn a_file_is_looked_for_in_one_place() {
-        let scratch = Scratch::new("backend");
-        let find = |wished, own| find_in(wished, own, "libx.so", "the backend x");
-        let message = |wished, own| find(wished, own).unwrap_err().to_string();
-        let path = scratch.0.display().to_string();
-        let beside = message(None, Some(scratch.0.clone()));
-        assert!(
-            beside.contains(&path) && beside.contains("TOOLPOOL_BACKEND_DIR"),
-            "{beside}"
-        );
-        assert!(message(Some(scratch.0.clone()), Some("/x".into())).contains(&path));
-        assert!(message(None, None).contains("TOOLPOOL_BACKEND_DIR"));
+    fn what_is_absent_is_told_with_every_place() {
+        let message = |places: &[PathBuf]| find_in(places, "libx.so", "x").unwrap_err().to_string();
+        let absent = message(&["/nowhere".into(), "/never".into()]);
+        for part in ["/nowhere", "/never", "libx.so", "TOOLPOOL_BACKEND_DIR"] {
+            assert!(absent.contains(part), "{part} in {absent}");
+        }
+        assert!(message(&[]).contains("TOOLPOOL_BACKEND_DIR"));
+    }
 
-        scratch.write("libx.so", "");
-        let expected = scratch.0.join("libx.so");
-        assert_eq!(find(None, Some(scratch.0.clone())).unwrap(), expected);
-        assert_eq!(
-            find(Some(scratch.0.clone()), Some("/x".into())).unwrap(),
-            expected
-        );
-        assert!(find(Some("/nowhere".into()), Some(scratch.0.clone())).is_err());
+    #[test]
+    fn a_file_is_found_built_and_installed() {
+        let scratch = Scratch::new("beside");
+        let found_from = |directory: &str, file: &str| {
+            let own = scratch.0.join(directory);
+            std::fs::create_dir_all(&own).unwrap();
+            scratch.write(file, "");
+            let found = find_in(&places_of(None, Some(own)), "libx.so", "x").unwrap();
+            assert_eq!(found.canonicalize().unwrap(), scratch.0.join(file));
+        };
+        found_from("built", "built/libx.so");
+        found_from("lib", "lib/toolpool/libx.so");
+        found_from("lib/toolpool", "lib/toolpool/libx.so");
+        found_from("bin", "lib/toolpool/libx.so");
+    }
+
+    #[test]
+    fn the_wished_place_is_the_only_one() {
+        let places = places_of(Some("/wished".into()), Some("/own".into()));
+        assert_eq!(places, [PathBuf::from("/wished")]);
+        assert!(places_of(None, None).is_empty());
     }
 
     #[test]

@@ -21,8 +21,8 @@ use search::{Candidate, Environment, VERSION, file_name, library_directory};
 /// Loads libtorch into this process, if it is not there yet.
 ///
 /// Taken is, in this order: the libtorch that the process has loaded (Python's, after `import torch`); the one in
-/// `TOOLPOOL_LIBTORCH`, which if set is the only place looked in; in `LIBTORCH`; the one that toolpool was built with;
-/// the Python package of the environment in `VIRTUAL_ENV` or `CONDA_PREFIX`. With a GPU visible its CUDA part is
+/// `TOOLPOOL_LIBTORCH`, which if set is the only place looked in; in `LIBTORCH`; the link `libtorch` beside
+/// toolpool's files; the Python package of the environment in `VIRTUAL_ENV` or `CONDA_PREFIX`. With a GPU visible its CUDA part is
 /// loaded too, before anything asks libtorch whether there is CUDA, which it answers once for good.
 ///
 /// Any thread may call it; the first that succeeds loads, the others wait. After a failure the next call looks again.
@@ -122,7 +122,7 @@ fn load_cuda(directory: &Path, scope: i32) -> Result<(), String> {
     for library in [cuda, directory.join(file_name("torch"))] {
         open(&library, scope).map_err(|reason| {
             format!(
-                "a GPU is visible, but the CUDA part of libtorch cannot be loaded: {reason}; install torch with all it                  depends on, or set CUDA_VISIBLE_DEVICES='' to work on the CPU alone"
+                "a GPU is visible, but the CUDA part of libtorch cannot be loaded: {reason}; install torch with all it depends on, or set CUDA_VISIBLE_DEVICES='' to work on the CPU alone"
             )
         })?;
     }
@@ -210,14 +210,14 @@ mod tests {
         text.write("libtorch_cpu.so", "no library");
         let message = refusal(&Environment {
             libtorch: Some(absent.0.clone()),
-            built_with: Some(old.0.clone()),
+            link: Some(old.0.clone()),
             python: vec![],
             ..Environment::default()
         });
         let place = |origin: &str, path: &Scratch| format!("{origin} ({})", path.0.display());
         let expected = [
             place("LIBTORCH", &absent) + ": there is no libtorch_cpu.so in it or in its lib",
-            place("the one toolpool was built with", &old) + ": its version is 2.9.1+cpu",
+            place("beside toolpool", &old) + ": its version is 2.9.1+cpu",
             "libtorch 2.11 is needed".into(),
             "torch==2.11.0".into(),
             "TOOLPOOL_LIBTORCH".into(),

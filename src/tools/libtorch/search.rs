@@ -4,7 +4,7 @@ use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::tools::beside::path_in;
+use crate::tools::beside::{self, path_in};
 
 /// Major and minor version of the libtorch that the backend is built for.
 pub(super) const VERSION: (u64, u64) = (2, 11);
@@ -21,7 +21,8 @@ pub(super) struct Candidate {
 pub(super) struct Environment {
     pub toolpool_libtorch: Option<PathBuf>,
     pub libtorch: Option<PathBuf>,
-    pub built_with: Option<PathBuf>,
+    /// The link that the build and `make install` leave beside toolpool's files.
+    pub link: Option<PathBuf>,
     /// Name and value of the variables that name a Python environment.
     pub python: Vec<(&'static str, PathBuf)>,
 }
@@ -32,7 +33,7 @@ impl Environment {
         Self {
             toolpool_libtorch: path_in("TOOLPOOL_LIBTORCH"),
             libtorch: path_in("LIBTORCH"),
-            built_with: option_env!("TOOLPOOL_BUILD_LIBTORCH").map(PathBuf::from),
+            link: link_in(&beside::places()),
             python: python
                 .into_iter()
                 .filter_map(|name| Some((name, path_in(name)?)))
@@ -51,7 +52,7 @@ impl Environment {
             return vec![only];
         }
         let libtorch = named("LIBTORCH", &self.libtorch);
-        let built_with = named("the one toolpool was built with", &self.built_with);
+        let link = named("beside toolpool", &self.link);
         let python = self.python.iter().flat_map(|(name, root)| {
             python_packages(root)
                 .into_iter()
@@ -60,12 +61,14 @@ impl Environment {
                     path,
                 })
         });
-        libtorch
-            .into_iter()
-            .chain(built_with)
-            .chain(python)
-            .collect()
+        libtorch.into_iter().chain(link).chain(python).collect()
     }
+}
+
+/// The file `libtorch` in one of these places. One that leads nowhere counts, so that it is told of.
+fn link_in(places: &[PathBuf]) -> Option<PathBuf> {
+    let mut links = places.iter().map(|place| place.join("libtorch"));
+    links.find(|link| link.symlink_metadata().is_ok())
 }
 
 /// Where the torch package of a Python environment would be: one place for each of its Python versions.
@@ -170,7 +173,7 @@ pub(in crate::tools) mod tests {
             .write("lib/other/x", "");
         let mut environment = Environment {
             libtorch: Some("/a".into()),
-            built_with: Some("/b".into()),
+            link: Some("/b".into()),
             python: vec![("VIRTUAL_ENV", python.0.clone())],
             ..Environment::default()
         };
@@ -193,6 +196,15 @@ pub(in crate::tools) mod tests {
         );
         environment.toolpool_libtorch = Some("/c".into());
         assert_eq!(paths(&environment), [PathBuf::from("/c")]);
+    }
+
+    #[test]
+    fn a_link_beside_toolpool_counts_also_if_it_leads_nowhere() {
+        let scratch = Scratch::new("link");
+        assert_eq!(link_in(std::slice::from_ref(&scratch.0)), None);
+        let link = scratch.0.join("libtorch");
+        std::os::unix::fs::symlink("/nowhere", &link).unwrap();
+        assert_eq!(link_in(&["/never".into(), scratch.0.clone()]), Some(link));
     }
 
     #[test]
