@@ -2,7 +2,7 @@
 
 mod stack;
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
@@ -46,8 +46,8 @@ pub struct Results {
     indices: Option<Vec<u32>>,
     /// Why entries without a part have none.
     undone: Option<Error>,
-    columns: Mutex<HashMap<String, Arc<Column>>>,
-    failed: OnceLock<Vec<usize>>,
+    columns: Mutex<BTreeMap<String, Arc<Column>>>,
+    failed: OnceLock<Box<[usize]>>,
 }
 
 /// Where the row of one entry is; `part` is `u32::MAX` for items that were never done.
@@ -179,7 +179,7 @@ impl Results {
     pub fn failed(&self) -> &[usize] {
         self.failed.get_or_init(|| {
             if !self.partial() {
-                return Vec::new();
+                return Box::default();
             }
             (0..self.len())
                 .filter(|&index| self.error(index).is_some())

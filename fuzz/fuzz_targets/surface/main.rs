@@ -6,7 +6,10 @@
 //! arrays are as long as they are said to be — and to nothing else.
 #![no_main]
 
+mod choice;
 mod lend;
+mod letters;
+mod loose;
 mod report;
 mod results;
 mod tool;

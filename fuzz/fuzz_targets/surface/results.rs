@@ -7,7 +7,7 @@ use toolpool::ffi::results::*;
 use toolpool_abi::*;
 use toolpool_fuzz::{ErrArg, c, check, text};
 
-use crate::tool::{always_fails, may_fail};
+use crate::letters::{always_fails, may_fail};
 
 /// What a job was submitted with.
 pub struct Facts {
@@ -36,18 +36,30 @@ const OF_THE_JOB: [toolpool_status_t; 5] = [
 /// Checks fresh results of a job, whose call answered with `status`.
 pub fn check_fresh(results: *mut toolpool_results_t, status: toolpool_status_t, facts: &mut Facts) {
     let len = c!(toolpool_results_len(results));
-    let mut failed = false;
+    let mut failed = Vec::new();
     for index in 0..len {
         let caller = c!(toolpool_results_index(results, index));
         assert!(
             !std::mem::replace(&mut facts.seen[caller], true),
             "item {caller} was handed out twice"
         );
-        failed |= check_item(results, index, &facts.items[caller], facts);
+        if check_item(results, index, &facts.items[caller], facts) {
+            failed.push(index);
+        }
     }
-    assert_eq!(status == TOOLPOOL_PARTIAL, failed);
+    assert_eq!(status == TOOLPOOL_PARTIAL, !failed.is_empty());
+    assert_eq!(failed_of(results), failed);
     check_beyond(results, len);
     read_all(results);
+}
+
+fn failed_of(results: *mut toolpool_results_t) -> Vec<usize> {
+    let mut positions = null();
+    let count = c!(toolpool_results_failed(results, &raw mut positions));
+    assert_eq!(c!(toolpool_results_failed(results, null_mut())), count);
+    assert_eq!(positions.is_null(), count == 0);
+    // SAFETY: there are so many, and they live as long as the results.
+    (0..count).map(|i| unsafe { *positions.add(i) }).collect()
 }
 
 /// One item has a result or an error, and the one that its letter asks for. Whether it failed.
@@ -262,7 +274,7 @@ pub fn view_one(
     });
 }
 
-fn empty_tensor() -> toolpool_tensor_t {
+pub fn empty_tensor() -> toolpool_tensor_t {
     toolpool_tensor_t {
         size: size_of::<toolpool_tensor_t>(),
         data: null(),
@@ -276,7 +288,7 @@ fn empty_tensor() -> toolpool_tensor_t {
     }
 }
 
-fn bytes<'a>(data: *const c_void, len: usize) -> &'a [u8] {
+pub fn bytes<'a>(data: *const c_void, len: usize) -> &'a [u8] {
     assert!(!data.is_null());
     // SAFETY: a view has the bytes that it says it has; the results live.
     unsafe { std::slice::from_raw_parts(data.cast(), len) }
