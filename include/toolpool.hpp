@@ -1,13 +1,17 @@
 /// @file
-/// toolpool for C++17: handles that free themselves, exceptions, and lambdas as tools. Header-only;
-/// link with -ltoolpool. What each call does is said in toolpool.h; here is what C++ adds:
+/// toolpool for C++17: handles that free themselves, errors that are thrown or returned, and
+/// lambdas as tools. Header-only; link with -ltoolpool. What each call does is said in toolpool.h;
+/// here is what C++ adds:
 ///
-/// - Ownership: Pool, Tool, Items, Options, Job, Results and Report own their handle and can be
-///   moved, not copied. They may end in any order. Item, Tensor, Span and Column are views into
-///   Results.
+/// - Ownership: Pool, Tool, Items, Job, Results and Report own their handle and can be moved, not
+///   copied. They may end in any order. Item, Tensor, Span and Column are views into Results.
 /// - Threads: any object may be used by several threads at once, but not while it is moved from,
 ///   assigned to or destroyed.
-/// - Errors: what fails throws Error. Items that failed do not throw until they are read.
+/// - Errors: what fails throws Error. With TOOLPOOL_NO_EXCEPTIONS defined, or with exceptions
+///   switched off in the compiler, what can fail returns a Result instead; then there are no
+///   constructors that can fail, but only the functions of the same meaning: Pool::open(),
+///   Tool::open(), Items::of(). They are there in both modes. An error of an item is no error of
+///   the call: it is met when the item is read.
 ///
 /// SPDX-License-Identifier: MIT OR Apache-2.0
 #ifndef TOOLPOOL_HPP
@@ -18,7 +22,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
-#include <initializer_list>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -28,14 +31,21 @@
 #include <vector>
 
 #include <toolpool.h>
-#include <toolpool/error.hpp>
+#include <toolpool/batch.hpp>
+#include <toolpool/guard.hpp>
+#include <toolpool/handle.hpp>
 #include <toolpool/items.hpp>
+#include <toolpool/options.hpp>
 #include <toolpool/report.hpp>
+#include <toolpool/result.hpp>
 #include <toolpool/results.hpp>
+#include <toolpool/tensor.hpp>
 #include <toolpool/tool.hpp>
 
 namespace toolpool {
+inline namespace TOOLPOOL_MODE {
 
+/// How far a job is: toolpool_progress_t says what each field is. A value.
 using Progress = toolpool_progress_t;
 
 namespace detail {
@@ -51,139 +61,159 @@ std::int64_t milliseconds(std::chrono::duration<Rep, Period> time) {
 
 } // namespace detail
 
-/// Options of a job; toolpool_options_set() lists them.
-class Options : public detail::Handle<toolpool_options_t, toolpool_options_free> {
-  public:
-    Options(std::initializer_list<std::pair<std::string, std::string>> options = {})
-        : Handle(detail::make<toolpool_options_t>(toolpool_options_new)) {
-        for (const auto &[key, value] : options)
-            set(key, value);
-    }
-
-    void set(const std::string &key, const std::string &value) {
-        detail::call(toolpool_options_set, get(), detail::c_str(key), detail::c_str(value));
-    }
-};
-
 /// A submitted run. Ends cancelled if it is destroyed before it is done.
 class Job : public detail::Handle<toolpool_job_t, toolpool_job_free> {
   public:
+    using Handle::Handle;
+
     /// Waits until it has ended.
-    void wait() const { detail::call(toolpool_job_wait, get(), -1); }
+    Fallible<void> wait() const {
+        return detail::deliver(detail::done(toolpool_job_wait, get(), std::int64_t{-1}));
+    }
 
     /// The same for some time: whether it has ended. With zero it asks and does not wait.
     template <class Rep, class Period>
-    [[nodiscard]] bool wait_for(std::chrono::duration<Rep, Period> time) const {
-        return detail::call(toolpool_job_wait, get(), detail::milliseconds(time)) == TOOLPOOL_OK;
+    [[nodiscard]] Fallible<bool> wait_for(std::chrono::duration<Rep, Period> time) const {
+        return detail::deliver(
+            detail::call(toolpool_job_wait, get(), detail::milliseconds(time))
+                .and_then([](auto status) { return Result<bool>(status == TOOLPOOL_OK); }));
     }
 
-    [[nodiscard]] Progress progress() const {
+    [[nodiscard]] Fallible<Progress> progress() const {
         Progress progress = TOOLPOOL_PROGRESS_INIT;
-        detail::call(toolpool_job_progress, get(), &progress);
-        return progress;
+        const auto filled = detail::done(toolpool_job_progress, get(), &progress);
+        return detail::deliver(detail::after(filled, progress));
     }
 
     /// How it went, or how far it is: a snapshot.
-    [[nodiscard]] Report report() const {
-        return Report(detail::make<toolpool_report_t>(toolpool_job_report, get()));
+    [[nodiscard]] Fallible<Report> report() const {
+        return detail::deliver(detail::make<Report>(toolpool_job_report, get()));
     }
 
     /// Cancels it: batches under way still finish, other items fail with TOOLPOOL_ERR_CANCELLED.
-    void cancel() { detail::call(toolpool_job_cancel, get()); }
+    Fallible<void> cancel() { return detail::deliver(detail::done(toolpool_job_cancel, get())); }
 
     /// The items that have finished since the last call, once there are some; none after the last.
-    /// Throws the Error of a job that failed as a whole after everything else was taken.
-    [[nodiscard]] std::optional<Results> next() {
-        Results results = Results::from(toolpool_job_next, get(), -1);
-        return results.get() ? std::optional(std::move(results)) : std::nullopt;
+    /// A job that failed as a whole ends in its Error, after everything else was taken.
+    [[nodiscard]] Fallible<std::optional<Results>> next() {
+        using Next = std::optional<Results>;
+        return detail::deliver(
+            Results::from(toolpool_job_next, get(), std::int64_t{-1}).and_then([](Results some) {
+                return Result<Next>(some.get() ? Next(std::move(some)) : Next());
+            }));
     }
 
-    /// Waits, and takes the results of all items that next() has not given. Throws the Error of a
-    /// job that failed as a whole.
-    [[nodiscard]] Results results() { return Results::from(toolpool_job_results, get()); }
-
-  private:
-    friend class Pool;
-    explicit Job(toolpool_job_t *job) noexcept : Handle(job) {}
+    /// Waits, and takes the results of all items that next() has not given. An Error if the job
+    /// failed as a whole.
+    [[nodiscard]] Fallible<Results> results() {
+        return detail::deliver(Results::from(toolpool_job_results, get()));
+    }
 };
 
 namespace detail {
 
-inline std::vector<Device> devices(toolpool_devices_t *list) {
-    const std::unique_ptr<toolpool_devices_t, decltype(&toolpool_devices_free)> owned(
-        list, toolpool_devices_free);
-    std::vector<Device> devices(toolpool_devices_len(list), Device TOOLPOOL_DEVICE_INIT);
-    for (std::size_t index = 0; index < devices.size(); ++index)
-        call(toolpool_devices_get, list, index, &devices[index]);
-    return devices;
-}
+struct DeviceList : Handle<toolpool_devices_t, toolpool_devices_free> {
+    using Handle::Handle;
+
+    Result<std::vector<Device>> copy() const {
+        std::vector<Device> devices(toolpool_devices_len(get()), Device TOOLPOOL_DEVICE_INIT);
+        Result<void> filled;
+        for (std::size_t index = 0; filled && index < devices.size(); ++index)
+            filled = done(toolpool_devices_get, get(), index, &devices[index]);
+        return after(filled, std::move(devices));
+    }
+};
 
 } // namespace detail
 
 /// A pool: a warm worker on each slot. Closed when it is destroyed, which cancels its jobs.
 class Pool : public detail::Handle<toolpool_t, toolpool_close> {
   public:
-    /// @param devices  "auto", "all", "2", "cuda:0,cuda:2", "cpu*4" ...: see toolpool_open()
-    explicit Pool(const std::string &devices = "auto")
-        : Handle(detail::make<toolpool_t>(toolpool_open, detail::c_str(devices))) {}
+    using Handle::Handle;
 
-    /// With options, as {{"memory_limit", "8000000000"}, {"trust", "data"}}: toolpool_open_with()
-    /// lists them.
-    Pool(const std::string &devices,
-         std::initializer_list<std::pair<std::string, std::string>> options)
-        : Handle(open_with(devices, options)) {}
+    /// Opens a pool, by default on every visible GPU, or on the CPU where there is none.
+    [[nodiscard]] static Fallible<Pool> open(const Devices &devices = {},
+                                             const PoolOptions &options = {}) {
+        return detail::deliver(opened(devices, options));
+    }
+
+#ifndef TOOLPOOL_NO_EXCEPTIONS
+    /// The same.
+    explicit Pool(const Devices &devices = {}, const PoolOptions &options = {})
+        : Pool(open(devices, options)) {}
+#endif
 
     /// Runs a tool on items; returns when all are done, with results in their order.
-    [[nodiscard]] Results run(const Tool &tool, const Items &items) {
-        return detail::planned(
-            [&] { return Results::from(toolpool_run, get(), tool.get(), items.get()); });
+    [[nodiscard]] Fallible<Results> run(const Tool &tool, const Items &items) {
+        return detail::deliver(detail::planned(
+            [&] { return Results::from(toolpool_run, get(), tool.get(), items.get()); }));
     }
 
     /// Begins a run. Tool, items and options may end before the job.
-    [[nodiscard]] Job submit(const Tool &tool, const Items &items, const Options &options = {}) {
-        return detail::planned([&] {
-            return Job(detail::make<toolpool_job_t>(toolpool_submit, get(), tool.get(), items.get(),
-                                                    options.get()));
-        });
+    [[nodiscard]] Fallible<Job> submit(const Tool &tool, const Items &items,
+                                       const JobOptions &options = {}) {
+        return detail::deliver(detail::planned([&] {
+            return options.raw().and_then([&](const detail::RawOptions &raw) {
+                return detail::make<Job>(toolpool_submit, get(), tool.get(), items.get(),
+                                         raw.get());
+            });
+        }));
     }
 
-    /// Loads a tool onto every slot, so that later runs find it warm.
-    void warm(const Tool &tool) { detail::call(toolpool_warm, get(), tool.get()); }
+    /// Loads a tool onto every slot, so that later runs find it warm. The Error is the first
+    /// slot's; the others have it all the same.
+    Fallible<void> warm(const Tool &tool) {
+        return detail::deliver(detail::done(toolpool_warm, get(), tool.get()));
+    }
 
     /// Waits until all jobs have ended.
-    void drain() { detail::call(toolpool_drain, get(), -1); }
+    Fallible<void> drain() {
+        return detail::deliver(detail::done(toolpool_drain, get(), std::int64_t{-1}));
+    }
 
     /// The slots, in the order of their numbers.
-    [[nodiscard]] std::vector<Device> slots() const {
-        return detail::devices(detail::make<toolpool_devices_t>(toolpool_slots, get()));
+    [[nodiscard]] Fallible<std::vector<Device>> slots() const {
+        return detail::deliver(
+            detail::make<detail::DeviceList>(toolpool_slots, get())
+                .and_then([](const detail::DeviceList &list) { return list.copy(); }));
     }
 
     /// Cancels the jobs and ends the workers; other calls, also those under way on other threads,
-    /// then throw TOOLPOOL_ERR_CLOSED. Does nothing inside a lambda of a tool.
+    /// then end in TOOLPOOL_ERR_CLOSED. Does nothing inside a lambda of a tool.
     void close() noexcept { toolpool_close(get()); }
 
   private:
-    static toolpool_t *
-    open_with(const std::string &devices,
-              std::initializer_list<std::pair<std::string, std::string>> options) {
-        std::vector<toolpool_option_t> read;
-        read.reserve(options.size());
-        for (const auto &[key, value] : options)
-            read.push_back({detail::c_str(key), detail::c_str(value)});
-        return detail::make<toolpool_t>(toolpool_open_with, detail::c_str(devices), read.data(),
-                                        read.size());
+    static Result<Pool> opened(const Devices &devices, const PoolOptions &options) {
+        std::vector<toolpool_option_t> raw;
+        raw.reserve(options.size());
+        for (const auto &[key, value] : options) {
+            for (const std::string *text : {&key, &value})
+                if (detail::cut_short(*text))
+                    return detail::nul_error(*text);
+            raw.push_back({key.c_str(), value.c_str()});
+        }
+        return detail::make<Pool>(toolpool_open_with, devices.text(), raw.data(), raw.size());
     }
 };
 
-/// Every visible GPU, and then the CPU.
-[[nodiscard]] inline std::vector<Device> devices() {
-    return detail::devices(detail::make<toolpool_devices_t>(toolpool_devices_list, nullptr));
+namespace detail {
+
+/// @param devices  none: what is visible
+inline Fallible<std::vector<Device>> list(const std::optional<std::string> &devices) {
+    return deliver(
+        make<DeviceList>(toolpool_devices_list, devices).and_then([](const DeviceList &list) {
+            return list.copy();
+        }));
 }
 
-/// The devices, a row for each slot, of a Pool opened with `spec`.
-[[nodiscard]] inline std::vector<Device> devices(const std::string &spec) {
-    return detail::devices(
-        detail::make<toolpool_devices_t>(toolpool_devices_list, detail::c_str(spec)));
+} // namespace detail
+
+/// Every visible GPU, and then the CPU. CUDA is not touched.
+[[nodiscard]] inline Fallible<std::vector<Device>> devices() { return detail::list(std::nullopt); }
+
+/// A row for each slot of a Pool opened with `devices`.
+[[nodiscard]] inline Fallible<std::vector<Device>> devices(const Devices &devices) {
+    return detail::list(devices.text());
 }
 
 /// What plan() found.
@@ -195,19 +225,21 @@ struct Plan {
 
 /// Assigns items to slots beforehand, longest first: see toolpool_plan().
 ///
+/// @param costs      of the items, in any unit; none negative or NaN
 /// @param weights    relative speeds of the slots, above 0
 /// @param max_costs  the largest cost that each slot can take; empty: any
-[[nodiscard]] inline Plan plan(const std::vector<double> &costs, const std::vector<double> &weights,
-                               const std::vector<double> &max_costs = {}) {
+[[nodiscard]] inline Fallible<Plan> plan(const std::vector<double> &costs,
+                                         const std::vector<double> &weights,
+                                         const std::vector<double> &max_costs = {}) {
     if (!max_costs.empty() && max_costs.size() != weights.size())
-        throw Error(TOOLPOOL_ERR_ARGUMENT, std::to_string(max_costs.size()) +
-                                               " largest costs for " +
-                                               std::to_string(weights.size()) + " slots");
+        return detail::deliver<Plan>(
+            Error(TOOLPOOL_ERR_ARGUMENT, std::to_string(max_costs.size()) + " largest costs for " +
+                                             std::to_string(weights.size()) + " slots"));
     Plan plan{std::vector<std::uint32_t>(costs.size()), std::vector<double>(weights.size())};
-    detail::call(toolpool_plan, costs.data(), costs.size(), weights.data(),
-                 max_costs.empty() ? nullptr : max_costs.data(), weights.size(),
-                 plan.slot_of.data(), plan.finish.data(), &plan.bound);
-    return plan;
+    const auto done = detail::done(toolpool_plan, costs.data(), costs.size(), weights.data(),
+                                   max_costs.empty() ? nullptr : max_costs.data(), weights.size(),
+                                   plan.slot_of.data(), plan.finish.data(), &plan.bound);
+    return detail::deliver(detail::after(done, std::move(plan)));
 }
 
 /// Receives log lines, on any thread, several at a time; must not call toolpool.
@@ -225,16 +257,18 @@ struct LogTarget {
         return *target;
     }
 
+    /// A line that cannot be logged must not harm the run.
     static void receive(void *, std::int32_t level, const char *message) noexcept {
-        try {
-            LogTarget &target = get();
-            std::unique_lock lock(target.mutex);
-            const auto log = target.log;
-            lock.unlock();
-            if (log)
-                (*log)(level, message);
-        } catch (...) { // A line that cannot be logged must not harm the run.
-        }
+        guard([&] { get().pass_on(level, message); },
+              [](toolpool_status_t status, const char *) { return status; });
+    }
+
+    void pass_on(std::int32_t level, const char *message) {
+        std::unique_lock lock(mutex);
+        const auto current = log;
+        lock.unlock();
+        if (current)
+            (*current)(level, message);
     }
 };
 
@@ -242,17 +276,23 @@ struct LogTarget {
 
 /// Sends the log lines of all pools of the process to `log`, those of `level` and below; nullptr:
 /// nowhere, as at the start. What `log` throws is dropped.
-inline void set_log(Log log, std::int32_t level = TOOLPOOL_LOG_INFO) {
+inline Fallible<void> set_log(Log log, std::int32_t level = TOOLPOOL_LOG_INFO) {
     auto shared = log ? std::make_shared<const Log>(std::move(log)) : nullptr;
-    detail::call(toolpool_set_log, shared ? detail::LogTarget::receive : nullptr, nullptr, level);
-    detail::LogTarget &target = detail::LogTarget::get();
-    const std::lock_guard lock(target.mutex);
-    target.log.swap(shared);
+    void *const user = nullptr;
+    const auto set =
+        detail::done(toolpool_set_log, shared ? detail::LogTarget::receive : nullptr, user, level);
+    if (set) {
+        detail::LogTarget &target = detail::LogTarget::get();
+        const std::lock_guard lock(target.mutex);
+        target.log.swap(shared);
+    }
+    return detail::deliver(set);
 }
 
 /// The version of the loaded library, as "0.1.0".
 [[nodiscard]] inline std::string_view version() noexcept { return toolpool_version(); }
 
+} // namespace TOOLPOOL_MODE
 } // namespace toolpool
 
 #endif // TOOLPOOL_HPP

@@ -44,13 +44,12 @@ class Engine {
 int main() {
     const std::vector<std::string> proteins{"MKTLLILAVVAAALA", "GAVLTVLLGGLLLA", "MKT?",
                                             "MKTLLILAVVAAALA"};
-    toolpool::Pool pool{"cpu*2"};
+    toolpool::Pool pool{toolpool::Devices::cpu(2)};
     const toolpool::Tool counts = toolpool::Tool::from(
         "counts",
         [](const toolpool::Device &device) { return Engine(device); }, // once on each worker
-        [](Engine &engine, toolpool::Batch batch, toolpool::Outputs outputs) {
-            for (std::size_t i = 0; i < batch.size(); ++i)
-                engine.count(batch[i], outputs.alloc<std::int32_t>(i, "counts", {20}));
+        [](Engine &engine, toolpool::BatchItem protein, toolpool::ItemOutputs outputs) {
+            engine.count(protein.text(), outputs.alloc<std::int32_t>("counts", {20}));
         });
 
     for (auto &&item : pool.run(counts, proteins)) {

@@ -9,46 +9,54 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <toolpool.h>
-#include <toolpool/error.hpp>
+#include <toolpool/handle.hpp>
 
 namespace toolpool {
+inline namespace TOOLPOOL_MODE {
 
 /// Figures of a job as a whole; its strings belong to the Report.
 using Summary = toolpool_summary_t;
 /// What one slot did for a job; its strings belong to the Report.
 using SlotReport = toolpool_slot_report_t;
 
-/// How a job went, or how far it is: a snapshot, which outlives job and pool.
+/// How a job went, or how far it is: a snapshot, which outlives job and pool. Its figures and texts
+/// are views into it; a temporary has none.
 class Report : public detail::Handle<toolpool_report_t, toolpool_report_free> {
   public:
-    [[nodiscard]] Summary summary() const & {
+    using Handle::Handle;
+
+    /// Times in seconds, costs in the tool's unit: toolpool_summary_t says what each figure is.
+    [[nodiscard]] Fallible<Summary> summary() const & {
         Summary summary = TOOLPOOL_SUMMARY_INIT;
-        detail::call(toolpool_report_summary, get(), &summary);
-        return summary;
+        const auto filled = detail::done(toolpool_report_summary, get(), &summary);
+        return detail::deliver(detail::after(filled, summary));
     }
-    Summary summary() const && = delete;
+    Fallible<Summary> summary() const && = delete;
 
     /// One a slot of the pool, in the order of their numbers.
-    [[nodiscard]] std::vector<SlotReport> slots() const & {
+    [[nodiscard]] Fallible<std::vector<SlotReport>> slots() const & {
         std::vector<SlotReport> slots(toolpool_report_slots(get()),
                                       SlotReport TOOLPOOL_SLOT_REPORT_INIT);
-        for (std::size_t slot = 0; slot < slots.size(); ++slot)
-            detail::call(toolpool_report_slot, get(), slot, &slots[slot]);
-        return slots;
+        Result<void> filled;
+        for (std::size_t slot = 0; filled && slot < slots.size(); ++slot)
+            filled = detail::done(toolpool_report_slot, get(), slot, &slots[slot]);
+        return detail::deliver(detail::after(filled, std::move(slots)));
     }
-    std::vector<SlotReport> slots() const && = delete;
+    Fallible<std::vector<SlotReport>> slots() const && = delete;
 
     /// What the tool has counted, by name.
-    [[nodiscard]] std::map<std::string, double> counts() const {
+    [[nodiscard]] Fallible<std::map<std::string, double>> counts() const {
         std::map<std::string, double> counts;
-        for (std::size_t index = 0; index < toolpool_report_counts(get()); ++index) {
+        Result<void> filled;
+        for (std::size_t index = 0; filled && index < toolpool_report_counts(get()); ++index) {
             const char *name = toolpool_report_count_name(get(), index);
-            detail::call(toolpool_report_count, get(), name, &counts[name]);
+            filled = detail::done(toolpool_report_count, get(), name, &counts[name]);
         }
-        return counts;
+        return detail::deliver(detail::after(filled, std::move(counts)));
     }
 
     /// The figures as a JSON object; docs/report.md lists the keys.
@@ -64,12 +72,9 @@ class Report : public detail::Handle<toolpool_report_t, toolpool_report_free> {
         return toolpool_report_timeline(get());
     }
     std::string_view timeline() const && = delete;
-
-  private:
-    friend class Job;
-    explicit Report(toolpool_report_t *report) noexcept : Handle(report) {}
 };
 
+} // namespace TOOLPOOL_MODE
 } // namespace toolpool
 
 #endif // TOOLPOOL_REPORT_HPP

@@ -7,18 +7,20 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <iterator>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include <toolpool.h>
-#include <toolpool/error.hpp>
+#include <toolpool/handle.hpp>
+#include <toolpool/iterator.hpp>
 #include <toolpool/tensor.hpp>
 
 namespace toolpool {
+inline namespace TOOLPOOL_MODE {
 
 /// What became of one item. A view, valid as long as its Results; it may outlive their iterator.
 class Item {
@@ -26,11 +28,13 @@ class Item {
     Item(const toolpool_results_t *results, std::size_t position) noexcept
         : results_(results), position_(position) {}
 
-    /// The caller's index of the item.
+    /// The caller's index of the item; SIZE_MAX if there is none at the position.
     [[nodiscard]] std::size_t index() const noexcept {
         return toolpool_results_index(results_, position_);
     }
+    /// Whether it was done.
     [[nodiscard]] bool ok() const noexcept { return status() == TOOLPOOL_OK; }
+    /// TOOLPOOL_OK, or one of TOOLPOOL_ERR_*.
     [[nodiscard]] toolpool_status_t status() const noexcept {
         return toolpool_results_status(results_, position_);
     }
@@ -46,11 +50,11 @@ class Item {
     [[nodiscard]] std::int32_t slot() const noexcept {
         return toolpool_results_slot(results_, position_);
     }
-    /// The output `name`. Throws Error if there is none, or, with its error, if the item failed.
-    [[nodiscard]] Tensor operator[](const std::string &name) const {
+    /// The output `name`. An Error if there is none; if the item failed, its error.
+    [[nodiscard]] Fallible<Tensor> operator[](const std::string &name) const {
         toolpool_tensor_t tensor = TOOLPOOL_TENSOR_INIT;
-        detail::call(toolpool_results_tensor, results_, position_, detail::c_str(name), &tensor);
-        return Tensor(tensor);
+        const auto seen = detail::done(toolpool_results_tensor, results_, position_, name, &tensor);
+        return detail::deliver(detail::after(seen, Tensor(tensor)));
     }
 
   private:
@@ -58,40 +62,26 @@ class Item {
     std::size_t position_;
 };
 
-/// What became of the items of a job. Outlives job and pool.
+namespace detail {
+
+/// The items of results that may move meanwhile.
+struct ItemsOf {
+    const toolpool_results_t *results = nullptr;
+    Item operator[](std::size_t position) const noexcept { return {results, position}; }
+};
+
+} // namespace detail
+
+/// What became of the items of a job, a range of Item. Outlives job and pool; any thread may read
+/// it.
 class Results : public detail::Handle<toolpool_results_t, toolpool_results_free> {
   public:
-    class Iterator {
-      public:
-        using iterator_category = std::input_iterator_tag;
-        using value_type = Item;
-        using difference_type = std::ptrdiff_t;
-        using pointer = void;
-        using reference = Item;
-
-        Iterator(const toolpool_results_t *results, std::size_t position) noexcept
-            : results_(results), position_(position) {}
-
-        Item operator*() const noexcept { return {results_, position_}; }
-        Iterator &operator++() noexcept {
-            ++position_;
-            return *this;
-        }
-        Iterator operator++(int) noexcept { return {results_, position_++}; }
-        friend bool operator==(const Iterator &a, const Iterator &b) noexcept {
-            return a.position_ == b.position_;
-        }
-        friend bool operator!=(const Iterator &a, const Iterator &b) noexcept { return !(a == b); }
-
-      private:
-        const toolpool_results_t *results_;
-        std::size_t position_;
-    };
+    using Iterator = detail::Iterator<detail::ItemsOf, Item>;
 
     [[nodiscard]] std::size_t size() const noexcept { return toolpool_results_len(get()); }
     [[nodiscard]] bool empty() const noexcept { return size() == 0; }
-    [[nodiscard]] Iterator begin() const noexcept { return {get(), 0}; }
-    [[nodiscard]] Iterator end() const noexcept { return {get(), size()}; }
+    [[nodiscard]] Iterator begin() const noexcept { return {{get()}, 0}; }
+    [[nodiscard]] Iterator end() const noexcept { return {{get()}, size()}; }
 
     /// The item at `position`, below size(). Not of temporary Results, which it would outlive.
     [[nodiscard]] Item operator[](std::size_t position) const & noexcept {
@@ -102,22 +92,8 @@ class Results : public detail::Handle<toolpool_results_t, toolpool_results_free>
     /// Whether some item failed.
     [[nodiscard]] bool partial() const noexcept { return partial_; }
 
-    /// Throws the Error of the first item that failed, if one did.
-    void raise_if_partial() const {
-        if (!partial_)
-            return;
-        std::optional<Item> first;
-        std::size_t failed = 0;
-        for (const Item item : *this)
-            if (!item.ok() && failed++ == 0)
-                first = item;
-        if (first)
-            throw Error(first->status(),
-                        std::to_string(failed) + " of " + std::to_string(size()) +
-                            " items failed; the first, item " + std::to_string(first->index()) +
-                            ": " + std::string(first->error()),
-                        first->index());
-    }
+    /// An Error, that of the first item that failed, if one did.
+    Fallible<void> raise_if_partial() const { return detail::deliver(failure()); }
 
     /// The names of all outputs; items may have different ones.
     [[nodiscard]] std::vector<std::string> outputs() const {
@@ -127,28 +103,23 @@ class Results : public detail::Handle<toolpool_results_t, toolpool_results_free>
         return names;
     }
 
-    /// One output of all items, with no copy. Throws Error if none has it, or of another type.
-    template <class T> [[nodiscard]] Column<T> column(const std::string &name) const & {
+    /// One output of all items, with no copy. An Error if none has it, or of another type.
+    template <class T> [[nodiscard]] Fallible<Column<T>> column(const std::string &name) const & {
         toolpool_column_t column = TOOLPOOL_COLUMN_INIT;
-        detail::call(toolpool_results_column, get(), detail::c_str(name), &column);
-        detail::check_dtype<T>(column.dtype);
-        return Column<T>(column);
+        auto seen = detail::done(toolpool_results_column, get(), name, &column);
+        if (seen)
+            seen = detail::check_dtype<T>(column.dtype);
+        return detail::deliver(detail::after(seen, Column<T>(column)));
     }
-    template <class T> Column<T> column(const std::string &name) const && = delete;
+    template <class T> Fallible<Column<T>> column(const std::string &name) const && = delete;
 
-    /// A copy of one output of all items, row after row. Throws Error, with the item, if one failed
-    /// or has another shape than the first.
-    template <class T> [[nodiscard]] std::vector<T> stack(const std::string &name) const {
+    /// A copy of one output of all items, row after row: [size(), ...], empty for no items. An
+    /// Error, with the item, if one failed or has another shape than the first.
+    template <class T> [[nodiscard]] Fallible<std::vector<T>> stack(const std::string &name) const {
         static_assert(!std::is_same_v<T, bool>, "std::vector<bool> holds bits; use column<bool>");
-        if (empty())
-            return {};
-        toolpool_tensor_t tensor = TOOLPOOL_TENSOR_INIT;
-        const char *output = detail::c_str(name);
-        detail::call(toolpool_results_stack, get(), output, nullptr, std::size_t{0}, &tensor);
-        detail::check_dtype<T>(tensor.dtype);
-        std::vector<T> rows(tensor.bytes / sizeof(T));
-        detail::call(toolpool_results_stack, get(), output, rows.data(), tensor.bytes, &tensor);
-        return rows;
+        std::vector<T> rows;
+        const auto copied = empty() ? Result<void>() : copy(name, rows);
+        return detail::deliver(detail::after(copied, std::move(rows)));
     }
 
   private:
@@ -159,15 +130,47 @@ class Results : public detail::Handle<toolpool_results_t, toolpool_results_free>
 
     /// Calls a function that gives results.
     template <class Function, class... Arguments>
-    static Results from(Function function, Arguments... arguments) {
+    static Result<Results> from(Function function, const Arguments &...arguments) {
         toolpool_results_t *results = nullptr;
-        const toolpool_status_t status = detail::call(function, arguments..., &results);
-        return {results, status == TOOLPOOL_PARTIAL};
+        const auto status = detail::call(function, arguments..., &results);
+        if (!status)
+            return status.error();
+        return Results(results, *status == TOOLPOOL_PARTIAL);
+    }
+
+    Result<void> failure() const {
+        std::optional<Item> first;
+        std::size_t failed = 0;
+        for (const Item item : *this)
+            if (!item.ok() && failed++ == 0)
+                first = item;
+        if (!first)
+            return {};
+        return Error(first->status(),
+                     std::to_string(failed) + " of " + std::to_string(size()) +
+                         " items failed; the first, item " + std::to_string(first->index()) + ": " +
+                         std::string(first->error()),
+                     first->index());
+    }
+
+    template <class T> Result<void> copy(const std::string &name, std::vector<T> &rows) const {
+        toolpool_tensor_t tensor = TOOLPOOL_TENSOR_INIT;
+        void *const nowhere = nullptr;
+        auto copied =
+            detail::done(toolpool_results_stack, get(), name, nowhere, std::size_t{0}, &tensor);
+        if (copied)
+            copied = detail::check_dtype<T>(tensor.dtype);
+        if (!copied)
+            return copied;
+        rows.resize(tensor.bytes / sizeof(T));
+        return detail::done(toolpool_results_stack, get(), name, rows.data(), tensor.bytes,
+                            &tensor);
     }
 
     bool partial_;
 };
 
+} // namespace TOOLPOOL_MODE
 } // namespace toolpool
 
 #endif // TOOLPOOL_RESULTS_HPP

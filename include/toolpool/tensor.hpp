@@ -1,5 +1,5 @@
 /// @file
-/// Views of inputs and outputs. Part of toolpool.hpp.
+/// Views of inputs and outputs: dense, row-major elements. Part of toolpool.hpp.
 ///
 /// SPDX-License-Identifier: MIT OR Apache-2.0
 #ifndef TOOLPOOL_TENSOR_HPP
@@ -8,14 +8,21 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <iterator>
 #include <string>
 #include <string_view>
 #include <type_traits>
 
+#if __has_include(<span>)
+#include <span>
+#endif
+
 #include <toolpool.h>
-#include <toolpool/error.hpp>
+#include <toolpool/iterator.hpp>
+#include <toolpool/result.hpp>
 
 namespace toolpool {
+inline namespace TOOLPOOL_MODE {
 
 /// The element type of tensors of T. Specialise it for half-precision types of your own:
 /// `template <> inline constexpr toolpool_dtype_t toolpool::dtype_of<Half> = TOOLPOOL_FLOAT16;`
@@ -33,18 +40,32 @@ template <> inline constexpr toolpool_dtype_t dtype_of<bool> = TOOLPOOL_BOOL;
 
 namespace detail {
 
-template <class T> void check_dtype(toolpool_dtype_t found) {
-    static_assert(dtype_of<T> >= 0, "no dtype is known for T; specialise toolpool::dtype_of");
+inline const char *dtype_name(toolpool_dtype_t dtype) noexcept {
     constexpr const char *names[] = {"bytes", "float32", "float64", "float16", "bfloat16", "int8",
                                      "uint8", "int16",   "int32",   "int64",   "bool"};
-    if (found != dtype_of<T>)
-        throw Error(TOOLPOOL_ERR_ARGUMENT, std::string("the output is of ") + names[found] +
-                                               ", but was asked for as " + names[dtype_of<T>]);
+    const auto known = static_cast<toolpool_dtype_t>(std::size(names));
+    return dtype >= 0 && dtype < known ? names[dtype] : "a type that this header does not know";
+}
+
+template <class T> constexpr void require_dtype() {
+    static_assert(dtype_of<T> >= 0, "no dtype is known for T; specialise toolpool::dtype_of");
+}
+
+template <class T> Result<void> check_dtype(toolpool_dtype_t found) {
+    require_dtype<T>();
+    if (found == dtype_of<T>)
+        return {};
+    return Error(TOOLPOOL_ERR_ARGUMENT, std::string("the tensor is of ") + dtype_name(found) +
+                                            ", but was asked for as " + dtype_name(dtype_of<T>));
 }
 
 } // namespace detail
 
-/// A view of contiguous elements, as std::span of C++20.
+#ifdef __cpp_lib_span
+/// A view of contiguous elements.
+template <class T> using Span = std::span<T>;
+#else
+/// A view of contiguous elements: std::span where C++20 is.
 template <class T> class Span {
   public:
     constexpr Span() noexcept = default;
@@ -61,6 +82,7 @@ template <class T> class Span {
     T *data_ = nullptr;
     std::size_t size_ = 0;
 };
+#endif
 
 /// The sizes of a tensor, outermost first; none for a scalar. A value.
 class Shape {
@@ -93,9 +115,10 @@ class Shape {
     std::size_t ndim_;
 };
 
-/// A view of dense, row-major elements of yours, as an input for Items::tensors().
+/// A view of dense, row-major elements of yours, as an input for Items::tensors(). Your memory
+/// stays yours.
 template <class T> [[nodiscard]] toolpool_tensor_t view(const T *data, const Shape &shape) {
-    static_assert(dtype_of<T> >= 0, "no dtype is known for T; specialise toolpool::dtype_of");
+    detail::require_dtype<T>();
     toolpool_tensor_t tensor = TOOLPOOL_TENSOR_INIT;
     tensor.data = data;
     tensor.bytes = sizeof(T);
@@ -107,39 +130,59 @@ template <class T> [[nodiscard]] toolpool_tensor_t view(const T *data, const Sha
     return tensor;
 }
 
-/// A read-only view of one output of one item: dense, row-major, valid as long as its Results.
+/// A read-only view of one output of an item, valid as long as its Results, or of one field of an
+/// item that a lambda is given, valid during that call. Dense, row-major, aligned to its elements.
 class Tensor {
   public:
     explicit Tensor(const toolpool_tensor_t &tensor) noexcept : tensor_(tensor) {}
 
+    /// The type of its elements: TOOLPOOL_FLOAT32 ...; TOOLPOOL_BYTES for text.
     [[nodiscard]] toolpool_dtype_t dtype() const noexcept { return tensor_.dtype; }
     [[nodiscard]] Shape shape() const noexcept { return Shape(tensor_); }
     [[nodiscard]] const void *data() const noexcept { return tensor_.data; }
+    /// Length of all elements, in bytes.
     [[nodiscard]] std::size_t bytes() const noexcept { return tensor_.bytes; }
 
-    /// Its elements, valid as long as the Results. Throws Error if they are of another type.
-    template <class T> [[nodiscard]] Span<const T> as() const {
-        detail::check_dtype<T>(tensor_.dtype);
-        return {static_cast<const T *>(tensor_.data), tensor_.bytes / sizeof(T)};
+    /// Its elements, valid as long as it is. An Error if they are of another type.
+    template <class T> [[nodiscard]] Fallible<Span<const T>> as() const {
+        return detail::deliver(elements<T>());
     }
 
-    /// An output of bytes as text, valid as long as the Results. Throws Error if it is none.
-    [[nodiscard]] std::string_view text() const {
-        const auto bytes = as<char>();
-        return {bytes.data(), bytes.size()};
-    }
+    /// Bytes as text, valid as long as it is. An Error if it is of anything else.
+    [[nodiscard]] Fallible<std::string_view> text() const { return detail::deliver(characters()); }
 
   private:
+    friend class BatchItem;
+
+    template <class T> Result<Span<const T>> elements() const {
+        const auto same = detail::check_dtype<T>(tensor_.dtype);
+        if (!same)
+            return same.error();
+        return Span<const T>(static_cast<const T *>(tensor_.data), tensor_.bytes / sizeof(T));
+    }
+
+    Result<std::string_view> characters() const {
+        return elements<char>().and_then([](Span<const char> bytes) {
+            return Result<std::string_view>({bytes.data(), bytes.size()});
+        });
+    }
+
     toolpool_tensor_t tensor_;
 };
 
-/// One output of all items where it lies, valid as long as its Results.
+/// One output of all items where it lies, valid as long as its Results. A range of Span<const T>.
 template <class T> class Column {
   public:
+    using Iterator = detail::Iterator<Column, Span<const T>>;
+
+    /// Of no items.
+    Column() = default;
     explicit Column(const toolpool_column_t &column) noexcept : column_(column) {}
 
     /// How many items there are.
     [[nodiscard]] std::size_t size() const noexcept { return column_.n_rows; }
+    [[nodiscard]] Iterator begin() const noexcept { return {*this, 0}; }
+    [[nodiscard]] Iterator end() const noexcept { return {*this, size()}; }
 
     /// The elements of item `index`, below size(); none if it failed or lacks the output.
     [[nodiscard]] Span<const T> operator[](std::size_t index) const noexcept {
@@ -152,9 +195,10 @@ template <class T> class Column {
     }
 
   private:
-    toolpool_column_t column_;
+    toolpool_column_t column_ = TOOLPOOL_COLUMN_INIT;
 };
 
+} // namespace TOOLPOOL_MODE
 } // namespace toolpool
 
 #endif // TOOLPOOL_TENSOR_HPP

@@ -8,106 +8,28 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <exception>
 #include <functional>
-#include <initializer_list>
 #include <memory>
-#include <new>
 #include <string>
 #include <string_view>
 #include <type_traits>
 #include <utility>
 
 #include <toolpool.h>
-#include <toolpool/error.hpp>
-#include <toolpool/tensor.hpp>
+#include <toolpool/batch.hpp>
+#include <toolpool/guard.hpp>
+#include <toolpool/handle.hpp>
+#include <toolpool/options.hpp>
 
 namespace toolpool {
+inline namespace TOOLPOOL_MODE {
 
+/// What a `load` is told to work on: toolpool_device_t says what each field is. A value.
 using Device = toolpool_device_t;
 
-/// The items handed to a lambda in one call. A view, valid during the call.
-class Batch {
-  public:
-    explicit Batch(const toolpool_batch_t *batch) noexcept : batch_(batch) {}
-
-    [[nodiscard]] std::size_t size() const noexcept { return toolpool_batch_len(batch_); }
-
-    /// The first field of item `index`.
-    [[nodiscard]] std::string_view operator[](std::size_t index) const {
-        return text(toolpool_batch_bytes, index);
-    }
-
-    /// The field `name` of item `index`.
-    [[nodiscard]] std::string_view field(std::size_t index, const std::string &name) const {
-        return text(toolpool_batch_field, index, detail::c_str(name));
-    }
-
-  private:
-    template <class Function, class... Name>
-    std::string_view text(Function function, std::size_t index, Name... name) const {
-        const void *data = nullptr;
-        std::size_t size = 0;
-        if (function(batch_, index, name..., &data, &size) < 0)
-            throw Error(TOOLPOOL_ERR_NOT_FOUND, (std::string("there is no field '") + ... + name) +
-                                                    "' of item " + std::to_string(index) +
-                                                    " in a batch of " +
-                                                    std::to_string(this->size()));
-        return {static_cast<const char *>(data), size};
-    }
-
-    const toolpool_batch_t *batch_;
-};
-
-/// Where a lambda puts the outputs of a batch. A view, valid during the call; for one thread.
-class Outputs {
-  public:
-    explicit Outputs(toolpool_outputs_t *outputs) noexcept : outputs_(outputs) {}
-
-    /// Memory of the results for an output of item `index`: uninitialised; fill all of it.
-    template <class T>
-    [[nodiscard]] Span<T> alloc(std::size_t index, const std::string &name, const Shape &shape) {
-        static_assert(dtype_of<T> >= 0, "no dtype is known for T; specialise toolpool::dtype_of");
-        void *data = nullptr;
-        detail::call(toolpool_outputs_alloc, outputs_, index, detail::c_str(name), dtype_of<T>,
-                     shape.data(), shape.size(), &data);
-        std::size_t size = 1;
-        for (const std::int64_t axis : shape)
-            size *= static_cast<std::size_t>(axis);
-        return {static_cast<T *>(data), size};
-    }
-
-    /// Says that item `index` cannot be done; the others are not affected.
-    void fail(std::size_t index, const std::string &message,
-              toolpool_status_t status = TOOLPOOL_ERR_ITEM) {
-        check(toolpool_outputs_fail(outputs_, index, status, message.c_str()), index);
-    }
-
-    /// Adds a remark on item `index`, which the caller reads by Item::warning().
-    void warn(std::size_t index, const std::string &message) {
-        check(toolpool_outputs_warn(outputs_, index, message.c_str()), index);
-    }
-
-    /// Adds `amount` to what Report::counts() says of `name`.
-    void count(const std::string &name, double amount) {
-        const toolpool_status_t status =
-            toolpool_outputs_count(outputs_, detail::c_str(name), amount);
-        if (status < 0)
-            throw Error(status, "'" + name + "' is not UTF-8, or what it counts not a number");
-    }
-
-  private:
-    static void check(toolpool_status_t status, std::size_t index) {
-        if (status < 0)
-            throw Error(status, "there is no item " + std::to_string(index) + " in this batch");
-    }
-
-    toolpool_outputs_t *outputs_;
-};
-
 /// How the items of a lambda tool are ordered and cut into batches. `cost` and `extent` get the
-/// first field of an item, and must be safe to call from several threads; what they throw comes out
-/// of Pool::run() or Pool::submit().
+/// bytes of an item's first field, and must be safe to call from several threads; what they throw
+/// comes out of Pool::run() or Pool::submit().
 struct Batching {
     std::function<double(std::string_view)> cost;          ///< Work, in any unit. Else: the length.
     std::function<std::uint64_t(std::string_view)> extent; ///< Share of `budget`. Else: the length.
@@ -117,56 +39,40 @@ struct Batching {
 
 namespace detail {
 
-/// What `cost` or `extent` threw on this thread: they have no error to return.
-inline std::exception_ptr &thrown() noexcept {
-    thread_local std::exception_ptr exception;
-    return exception;
-}
+template <class T> struct Unwrapped {
+    using Type = T;
+    static constexpr bool wrapped = false;
+};
+template <class T> struct Unwrapped<Result<T>> {
+    using Type = T;
+    static constexpr bool wrapped = true;
+};
 
-/// Returns what `estimate` returns, or puts aside what it throws.
-template <class T, class Estimate>
-T estimated(const Estimate &estimate, const void *data, std::size_t size, T otherwise) noexcept {
-    try {
-        return estimate(std::string_view(static_cast<const char *>(data), size));
-    } catch (...) {
-        thrown() = std::current_exception();
-        return otherwise;
-    }
-}
+/// What a `load` returns: a State, or a Result of one.
+template <class Load>
+using Loaded = Unwrapped<std::decay_t<std::invoke_result_t<const Load &, const Device &>>>;
 
-/// Makes a call that asks for costs and extents, and throws what they threw.
-template <class Call> auto planned(Call call) {
-    thrown() = nullptr;
-    try {
-        auto result = call();
-        if (!thrown())
-            return result;
-    } catch (const Error &) {
-        if (!thrown())
-            throw;
-    }
-    std::rethrow_exception(std::exchange(thrown(), nullptr));
-}
+/// Whether a `run` takes a batch, or one item after the other.
+template <class Run, class... State>
+inline constexpr bool takes_batch = std::is_invocable_v<const Run &, State..., Batch, Outputs>;
+template <class Run, class... State>
+inline constexpr bool takes_item =
+    std::is_invocable_v<const Run &, State..., BatchItem, ItemOutputs>;
 
-/// Runs code of a lambda for C: what it throws becomes a status and a message.
-template <class Body> toolpool_status_t guard(toolpool_error_t **err, Body body) noexcept {
-    try {
-        body();
-        return TOOLPOOL_OK;
-    } catch (const Error &error) {
-        return toolpool_error_set(err, error.status(), error.what());
-    } catch (const std::bad_alloc &error) {
-        return toolpool_error_set(err, TOOLPOOL_ERR_OUT_OF_MEMORY, error.what());
-    } catch (const std::exception &error) {
-        return toolpool_error_set(err, TOOLPOOL_ERR_FAILED, error.what());
-    } catch (...) {
-        return toolpool_error_set(err, TOOLPOOL_ERR_FAILED, "it threw what is no std::exception");
+/// The state of a tool that has none, and its `run`.
+struct Nothing {};
+template <class Run> struct Stateless {
+    Run run;
+
+    template <class In, class Out>
+    auto operator()(Nothing &, In in, Out out) const -> std::invoke_result_t<const Run &, In, Out> {
+        return run(in, out);
     }
-}
+};
 
 /// The lambdas of a tool; toolpool owns it from the moment that the tool is made.
 template <class Load, class Run> struct Lambdas {
-    using State = std::decay_t<std::invoke_result_t<const Load &, const Device &>>;
+    using State = typename Loaded<Load>::Type;
 
     Load load;
     Run run;
@@ -176,19 +82,57 @@ template <class Load, class Run> struct Lambdas {
         return *static_cast<const Lambdas *>(user);
     }
 
+    /// Leaves a new State in `*state`.
+    Result<void> load_onto(const Device &device, void **state) const {
+        if constexpr (Loaded<Load>::wrapped) {
+            auto loaded = load(device);
+            if (!loaded)
+                return loaded.error();
+            *state = new State(*std::move(loaded));
+        } else {
+            *state = new State(load(device));
+        }
+        return {};
+    }
+
+    toolpool_status_t run_batch(State &state, const toolpool_batch_t *batch,
+                                toolpool_outputs_t *outputs,
+                                toolpool_error_t **err) const noexcept {
+        if constexpr (takes_batch<Run, State &>) {
+            return guard([&] { return run(state, Batch(batch), Outputs(outputs)); },
+                         BatchError{err});
+        } else {
+            toolpool_status_t status = TOOLPOOL_OK;
+            for (std::size_t i = 0; status >= 0 && i < toolpool_batch_len(batch); ++i)
+                status = run_item(state, BatchItem(batch, i), outputs, err);
+            return status;
+        }
+    }
+
+    /// Where an item fails it alone has the error, unless that is one of the whole batch.
+    toolpool_status_t run_item(State &state, BatchItem item, toolpool_outputs_t *outputs,
+                               toolpool_error_t **err) const noexcept {
+        return guard([&] { return run(state, item, ItemOutputs(outputs, item.index())); },
+                     [&](toolpool_status_t status, const char *message) noexcept {
+                         const bool batch = status == TOOLPOOL_ERR_OUT_OF_MEMORY ||
+                                            status == TOOLPOOL_ERR_DEVICE_LOST;
+                         return batch
+                                    ? toolpool_error_set(err, status, message)
+                                    : toolpool_outputs_fail(outputs, item.index(), status, message);
+                     });
+    }
+
     toolpool_callbacks_t table() const {
         toolpool_callbacks_t table = TOOLPOOL_CALLBACKS_INIT;
         table.batch_budget = batching.budget;
         table.batch_items = batching.items;
         table.load = [](void *user, const Device *device, void **state, toolpool_error_t **err) {
-            return guard(err, [&] { *state = new State(of(user).load(*device)); });
+            return guard([&] { return of(user).load_onto(*device, state); }, BatchError{err});
         };
         table.run = [](void *state, const toolpool_batch_t *batch, toolpool_outputs_t *outputs,
                        toolpool_error_t **err) {
-            return guard(err, [&] {
-                of(toolpool_batch_user(batch))
-                    .run(*static_cast<State *>(state), Batch(batch), Outputs(outputs));
-            });
+            return of(toolpool_batch_user(batch))
+                .run_batch(*static_cast<State *>(state), batch, outputs, err);
         };
         table.unload = [](void *state) { delete static_cast<State *>(state); };
         table.destroy = [](void *user) { delete static_cast<Lambdas *>(user); };
@@ -206,63 +150,87 @@ template <class Load, class Run> struct Lambdas {
 
 } // namespace detail
 
-/// A tool with its options. Jobs keep what was set when they were submitted.
+/// A tool with its options. Jobs keep what was set when they were submitted; any thread may use it.
 class Tool : public detail::Handle<toolpool_tool_t, toolpool_tool_free> {
   public:
-    /// Opens a tool by name; toolpool_tool_open() lists the kinds.
-    explicit Tool(const std::string &kind, const std::string &source = "",
-                  std::initializer_list<std::pair<std::string, std::string>> options = {})
-        : Handle(detail::make<toolpool_tool_t>(toolpool_tool_open, detail::c_str(kind),
-                                               detail::c_str(source))) {
-        for (const auto &[key, value] : options)
-            set(key, value);
+    using Handle::Handle;
+
+    /// Opens a tool by name; toolpool_tool_open() lists the kinds, docs/options.md their options.
+    [[nodiscard]] static Fallible<Tool>
+    open(const std::string &kind, const std::string &source = "", const Options &options = {}) {
+        return detail::deliver(opened(kind, source, options));
     }
 
-    void set(const std::string &key, const std::string &value) {
-        detail::call(toolpool_tool_set, get(), detail::c_str(key), detail::c_str(value));
+#ifndef TOOLPOOL_NO_EXCEPTIONS
+    /// The same.
+    explicit Tool(const std::string &kind, const std::string &source = "",
+                  const Options &options = {})
+        : Tool(open(kind, source, options)) {}
+#endif
+
+    /// Sets an option, checked at once. An Error leaves the tool as it was.
+    Fallible<void> set(const std::string &key, const std::string &value) {
+        return detail::deliver(detail::done(toolpool_tool_set, get(), key, value));
     }
 
     /// Makes a tool of lambdas, with a state for each worker.
     ///
-    /// What they throw is the error of the batch, which is split until the guilty item stands
-    /// alone; std::bad_alloc is TOOLPOOL_ERR_OUT_OF_MEMORY, an Error keeps its status. They are
-    /// destroyed once, on any thread, after the last state.
+    /// - `load` is `State(const Device &)`: called once on each worker's own thread, where the
+    /// State
+    ///   dies as well.
+    /// - `run` is `void(State &, BatchItem, ItemOutputs)`, called for one item after the other, or
+    ///   `void(State &, Batch, Outputs)`. Several workers call it at once, each with its State.
     ///
-    /// @param load  `State(const Device &)`, called once on each worker's own thread; the State
-    /// dies
-    ///              there
-    /// @param run   `void(State &, Batch, Outputs)`, called by several workers at once, each with
-    ///              its State
+    /// Both may return a Result, `run` of void. The Error that is returned, and what is thrown (an
+    /// Error keeps its status, std::bad_alloc is TOOLPOOL_ERR_OUT_OF_MEMORY), is the item's alone;
+    /// that of a batch splits the batch, until the guilty item stands alone. So do
+    /// TOOLPOOL_ERR_OUT_OF_MEMORY and TOOLPOOL_ERR_DEVICE_LOST of an item. The lambdas are
+    /// destroyed once, on any thread, after the last State.
+    ///
+    /// @param name  what messages call it
     template <class Load, class Run,
               class = std::enable_if_t<std::is_invocable_v<const Load &, const Device &>>>
-    [[nodiscard]] static Tool from(const std::string &name, Load load, Run run,
-                                   Batching batching = {}) {
+    [[nodiscard]] static Fallible<Tool> from(const std::string &name, Load load, Run run,
+                                             Batching batching = {}) {
         using Lambdas = detail::Lambdas<Load, Run>;
+        using State = typename Lambdas::State;
+        static_assert(detail::takes_batch<Run, State &> || detail::takes_item<Run, State &>,
+                      "run takes (State &, BatchItem, ItemOutputs) or (State &, Batch, Outputs)");
         std::unique_ptr<Lambdas> lambdas(
             new Lambdas{std::move(load), std::move(run), std::move(batching)});
         const toolpool_callbacks_t table = lambdas->table();
-        Tool tool(detail::make<toolpool_tool_t>(toolpool_tool_from_callbacks, detail::c_str(name),
-                                                &table, lambdas.get()));
-        static_cast<void>(lambdas.release());
-        return tool;
+        auto tool = detail::make<Tool>(toolpool_tool_from_callbacks, name, &table, lambdas.get());
+        if (tool)
+            static_cast<void>(lambdas.release());
+        return detail::deliver(std::move(tool));
     }
 
-    /// The same without a state: `run` is `void(Batch, Outputs)`.
-    template <class Run, class = std::enable_if_t<std::is_invocable_v<const Run &, Batch, Outputs>>>
-    [[nodiscard]] static Tool from(const std::string &name, Run run, Batching batching = {}) {
-        struct Nothing {};
+    /// The same without a state: `run` is `void(BatchItem, ItemOutputs)` or `void(Batch, Outputs)`.
+    template <class Run,
+              class = std::enable_if_t<detail::takes_batch<Run> || detail::takes_item<Run>>>
+    [[nodiscard]] static Fallible<Tool> from(const std::string &name, Run run,
+                                             Batching batching = {}) {
         return from(
-            name, [](const Device &) { return Nothing{}; },
-            [run = std::move(run)](Nothing &, Batch batch, Outputs outputs) {
-                run(batch, outputs);
-            },
-            std::move(batching));
+            name, [](const Device &) { return detail::Nothing{}; },
+            detail::Stateless<Run>{std::move(run)}, std::move(batching));
     }
 
   private:
-    explicit Tool(toolpool_tool_t *tool) noexcept : Handle(tool) {}
+    static Result<Tool> opened(const std::string &kind, const std::string &source,
+                               const Options &options) {
+        auto tool = detail::make<Tool>(toolpool_tool_open, kind, source);
+        for (const auto &[key, value] : options) {
+            if (!tool)
+                break;
+            const auto set = detail::done(toolpool_tool_set, tool->get(), key, value);
+            if (!set)
+                return set.error();
+        }
+        return tool;
+    }
 };
 
+} // namespace TOOLPOOL_MODE
 } // namespace toolpool
 
 #endif // TOOLPOOL_TOOL_HPP

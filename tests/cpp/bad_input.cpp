@@ -1,4 +1,5 @@
 // Bad input: an Error with status, message and item, and nothing lost.
+#include <chrono>
 #include <limits>
 #include <string>
 #include <vector>
@@ -7,7 +8,10 @@
 
 namespace {
 
+using namespace std::chrono_literals;
+using toolpool::Devices;
 using toolpool::Items;
+using toolpool::PoolOptions;
 using toolpool::Tool;
 
 template <class Body>
@@ -28,6 +32,14 @@ void devices() {
     check_error(open("cpu*0"), TOOLPOOL_ERR_DEVICE, "cpu*0");
     check_error(open("\xff"), TOOLPOOL_ERR_ARGUMENT, "UTF-8");
     check_error(open(with_nul), TOOLPOOL_ERR_ARGUMENT, "'a' comes a NUL");
+    check_error([] { toolpool::Pool{Devices::cpu(0)}; }, TOOLPOOL_ERR_DEVICE, "cpu*0");
+    check_error([] { toolpool::Pool{Devices::first(0)}; }, TOOLPOOL_ERR_DEVICE, "\"0\"");
+    check_error([] { toolpool::Pool{Devices::cuda({})}; }, TOOLPOOL_ERR_DEVICE, "\"\"");
+    check_error([] { toolpool::Pool{Devices::cuda({-1})}; }, TOOLPOOL_ERR_DEVICE, "cuda:-1");
+    check_error([] { toolpool::Pool("cpu", PoolOptions().threads(0)); }, TOOLPOOL_ERR_OPTION,
+                "'0'");
+    check_error([] { toolpool::Pool("cpu", PoolOptions().memory_limit(-1)); }, TOOLPOOL_ERR_OPTION,
+                "'-1'");
     const auto with = [](const std::string &key, const std::string &value) {
         return [=] { toolpool::Pool("cpu", {{key, value}}); };
     };
@@ -47,9 +59,18 @@ void tools() {
 }
 
 void options() {
-    check_error([] { toolpool::Options{{"dedupe", "true"}}; }, TOOLPOOL_ERR_OPTION, "dedup");
-    check_error([] { toolpool::Options{{"dedup", "maybe"}}; }, TOOLPOOL_ERR_OPTION, "maybe");
-    check_error([] { toolpool::Options{{"pending_bytes", "-1"}}; }, TOOLPOOL_ERR_OPTION, "-1");
+    toolpool::Pool pool{"cpu*1"};
+    const auto with = [&](const toolpool::JobOptions &options) {
+        return [&pool, options] { (void)pool.submit(Tool{"echo"}, {"x"}, options); };
+    };
+    using Options = toolpool::JobOptions;
+    check_error(with({{"dedupe", "true"}}), TOOLPOOL_ERR_OPTION, "dedup");
+    check_error(with({{"dedup", "maybe"}}), TOOLPOOL_ERR_OPTION, "maybe");
+    check_error(with({{"dedup", with_nul}}), TOOLPOOL_ERR_ARGUMENT, "'a' comes a NUL");
+    check_error(with(Options().pending_bytes(-1)), TOOLPOOL_ERR_OPTION, "-1");
+    check_error(with(Options().retries(-2)), TOOLPOOL_ERR_OPTION, "-2");
+    check_error(with(Options().time_limit(0s)), TOOLPOOL_ERR_OPTION, "above 0");
+    check_error(with(Options().batch_time_limit(-1ms)), TOOLPOOL_ERR_OPTION, "-0.001");
 }
 
 void items() {
@@ -76,7 +97,7 @@ void results() {
     toolpool::Pool pool{"cpu*1"};
     const auto tool = Tool::from("picky", [](toolpool::Batch batch, toolpool::Outputs outputs) {
         for (std::size_t i = 0; i < batch.size(); ++i)
-            if (batch[i] == "bad")
+            if (batch[i].text() == "bad")
                 throw std::runtime_error("a bad item");
             else
                 echo(batch, outputs, i);

@@ -60,8 +60,8 @@ class Gate {
 
 /// Copies the first field to the output `output`, as the tool `echo` does.
 inline void echo(toolpool::Batch batch, toolpool::Outputs outputs, std::size_t index) {
-    const std::string_view text = batch[index];
-    text.copy(outputs.alloc<char>(index, "output", {text.size()}).data(), text.size());
+    const std::string_view text = batch[index].text();
+    text.copy(outputs[index].alloc<char>("output", {text.size()}).data(), text.size());
 }
 
 #endif // TOOLPOOL_TESTS_CHECK_HPP

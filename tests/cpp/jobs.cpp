@@ -79,7 +79,7 @@ void what_next_has_given_is_not_among_the_results() {
     const auto tool = toolpool::Tool::from(
         "two",
         [&](Batch batch, Outputs outputs) {
-            if (batch[0] == "b")
+            if (batch[0].text() == "b")
                 second.pass();
             echo(batch, outputs, 0);
         },

@@ -33,7 +33,7 @@ void echo_all(Batch batch, Outputs outputs) {
 template <class Fault> Tool faulty(Fault fault) {
     return Tool::from("faulty", [fault](Batch batch, Outputs outputs) {
         for (std::size_t i = 0; i < batch.size(); ++i) {
-            if (batch[i] == "13")
+            if (batch[i].text() == "13")
                 fault();
             echo(batch, outputs, i);
         }
@@ -94,13 +94,13 @@ void items_can_be_failed_and_remarked_on() {
     toolpool::Pool pool{"cpu*1"};
     const auto tool = Tool::from("picky", [](Batch batch, Outputs outputs) {
         for (std::size_t i = 0; i < batch.size(); ++i) {
-            if (batch[i] == "a")
-                outputs.fail(i, "a is not for us");
-            else if (batch[i] == "b")
-                outputs.fail(i, "caf\xe9", TOOLPOOL_ERR_MODEL);
+            if (batch[i].text() == "a")
+                outputs[i].fail("a is not for us");
+            else if (batch[i].text() == "b")
+                outputs[i].fail("caf\xe9", TOOLPOOL_ERR_MODEL);
             else
                 echo(batch, outputs, i);
-            outputs.warn(i, "seen");
+            outputs[i].warn("seen");
         }
     });
     const auto results = pool.run(tool, {"a", "b", "c"});
@@ -121,14 +121,13 @@ void what_does_not_keep_to_the_contract_is_refused() {
               echo(batch, outputs, 0);
               echo(batch, outputs, 0);
           }) == TOOLPOOL_ERR_CONTRACT);
-    CHECK(status([](Batch, Outputs outputs) { (void)outputs.alloc<float>(1, "output", {1}); }) ==
+    CHECK(status([](Batch, Outputs outputs) { (void)outputs[1].alloc<float>("output", {1}); }) ==
           TOOLPOOL_ERR_CONTRACT);
-    CHECK(status([](Batch, Outputs outputs) { outputs.fail(1, "who"); }) == TOOLPOOL_ERR_CONTRACT);
-    CHECK(status([](Batch, Outputs outputs) { (void)outputs.alloc<float>(0, "output", {-1}); }) ==
+    CHECK(status([](Batch, Outputs outputs) { outputs[1].fail("who"); }) == TOOLPOOL_ERR_CONTRACT);
+    CHECK(status([](Batch, Outputs outputs) { (void)outputs[0].alloc<float>("output", {-1}); }) ==
           TOOLPOOL_ERR_ARGUMENT);
-    CHECK(status([](Batch batch, Outputs) { (void)batch[1]; }) == TOOLPOOL_ERR_NOT_FOUND);
-    CHECK(status([](Batch batch, Outputs) { (void)batch.field(0, "msa"); }) ==
-          TOOLPOOL_ERR_NOT_FOUND);
+    CHECK(status([](Batch batch, Outputs) { (void)batch[1].text(); }) == TOOLPOOL_ERR_NOT_FOUND);
+    CHECK(status([](Batch batch, Outputs) { (void)batch[0]["msa"]; }) == TOOLPOOL_ERR_NOT_FOUND);
     const toolpool::Items items{"x"};
     CHECK(status([&](Batch, Outputs) { (void)pool.run(Tool{"echo"}, items); }) ==
           TOOLPOOL_ERR_REENTRANT);
@@ -249,7 +248,7 @@ void costs_order_and_extents_cut() {
         [&order](Batch batch, Outputs outputs) {
             CHECK(batch.size() <= 3);
             for (std::size_t i = 0; i < batch.size(); ++i)
-                order.push_back(std::stoi(std::string(batch[i])));
+                order.push_back(std::stoi(std::string(batch[i].text())));
             echo_all(batch, outputs);
         },
         batching);

@@ -17,7 +17,7 @@ constexpr bool moves =
     !std::is_copy_constructible_v<T> && !std::is_copy_assignable_v<T>;
 
 static_assert(moves<toolpool::Pool> && moves<toolpool::Tool> && moves<Items>);
-static_assert(moves<toolpool::Options> && moves<toolpool::Job> && moves<toolpool::Results>);
+static_assert(moves<toolpool::Report> && moves<toolpool::Job> && moves<toolpool::Results>);
 static_assert(std::is_trivially_copyable_v<toolpool::Item>);
 static_assert(std::is_trivially_copyable_v<toolpool::Tensor>);
 static_assert(std::is_trivially_copyable_v<toolpool::Column<float>>);

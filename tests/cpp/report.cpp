@@ -48,7 +48,7 @@ void counts_are_read_by_name() {
     toolpool::Pool pool{"cpu*1"};
     const auto tool = toolpool::Tool::from("counter", [](Batch batch, Outputs outputs) {
         for (std::size_t i = 0; i < batch.size(); ++i) {
-            outputs.count("bytes", static_cast<double>(batch[i].size()));
+            outputs.count("bytes", static_cast<double>(batch[i].text().size()));
             echo(batch, outputs, i);
         }
     });

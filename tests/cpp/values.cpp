@@ -89,7 +89,7 @@ void duplicates_share_a_row_unless_dedup_is_off() {
 }
 
 template <class T> void write(toolpool::Outputs outputs, const std::string &name) {
-    const auto values = outputs.alloc<T>(0, name, {2, 3});
+    const auto values = outputs[0].alloc<T>(name, {2, 3});
     CHECK(values.size() == 6);
     for (std::size_t i = 0; i < values.size(); ++i)
         values[i] = static_cast<T>(i % 2);
@@ -121,9 +121,9 @@ void outputs_of_every_type() {
         write<bool>(outputs, "bool");
         write<char>(outputs, "char");
         write<std::byte>(outputs, "byte");
-        outputs.alloc<Half>(0, "half", {1})[0] = Half{0x3c00};
-        outputs.alloc<float>(0, "scalar", {})[0] = 0.5F;
-        CHECK(outputs.alloc<float>(0, "none", {0, 4}).empty());
+        outputs[0].alloc<Half>("half", {1})[0] = Half{0x3c00};
+        outputs[0].alloc<float>("scalar", {})[0] = 0.5F;
+        CHECK(outputs[0].alloc<float>("none", {0, 4}).empty());
     });
     const auto results = pool.run(tool, {"x"});
     check_output<float>(results, "float", TOOLPOOL_FLOAT32);
@@ -152,12 +152,12 @@ void columns_and_stacks_hold_all_items() {
         "lengths",
         [](toolpool::Batch batch, toolpool::Outputs outputs) {
             for (std::size_t i = 0; i < batch.size(); ++i) {
-                if (batch[i].empty()) {
-                    outputs.fail(i, "it is empty");
+                if (batch[i].text().empty()) {
+                    outputs[i].fail("it is empty");
                     continue;
                 }
-                const auto out = outputs.alloc<float>(i, "length", {2});
-                out[0] = static_cast<float>(batch[i].size());
+                const auto out = outputs[i].alloc<float>("length", {2});
+                out[0] = static_cast<float>(batch[i].text().size());
                 out[1] = -out[0];
             }
         },
@@ -180,14 +180,11 @@ void columns_and_stacks_hold_all_items() {
 void items_have_fields_and_costs() {
     toolpool::Pool pool{"cpu*1"};
     const auto tool =
-        toolpool::Tool::from("pairs", [](toolpool::Batch batch, toolpool::Outputs outputs) {
-            for (std::size_t i = 0; i < batch.size(); ++i) {
-                std::string pair(batch.field(i, "input"));
-                pair += batch.field(i, "msa");
-                pair += batch.field(i, "template");
-                std::copy(pair.begin(), pair.end(),
-                          outputs.alloc<char>(i, "output", {pair.size()}).begin());
-            }
+        toolpool::Tool::from("pairs", [](toolpool::BatchItem item, toolpool::ItemOutputs outputs) {
+            std::string pair(item["input"].text());
+            pair += item["msa"].text();
+            pair += item[2].text();
+            pair.copy(outputs.alloc<char>("output", {pair.size()}).data(), pair.size());
         });
     toolpool::Items items{"a", "b", "a"};
     items.add_field("msa", {"1", "2", "3"});

@@ -5,11 +5,12 @@
 namespace other {
 
 toolpool::Tool reversing() {
-    return toolpool::Tool::from("reversing", [](toolpool::Batch batch, toolpool::Outputs outputs) {
-        for (std::size_t i = 0; i < batch.size(); ++i)
-            std::reverse_copy(batch[i].begin(), batch[i].end(),
-                              outputs.alloc<char>(i, "output", {batch[i].size()}).begin());
-    });
+    return toolpool::Tool::from(
+        "reversing", [](toolpool::BatchItem item, toolpool::ItemOutputs outputs) {
+            const auto text = item.text();
+            std::reverse_copy(text.begin(), text.end(),
+                              outputs.alloc<char>("output", {text.size()}).begin());
+        });
 }
 
 void fail() { toolpool::Tool{"no such tool"}; }

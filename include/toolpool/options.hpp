@@ -1,0 +1,202 @@
+/// @file
+/// What a pool works on, and options of pools, jobs and tools. Part of toolpool.hpp.
+///
+/// All of it is text in the end; the call that takes it checks it.
+///
+/// SPDX-License-Identifier: MIT OR Apache-2.0
+#ifndef TOOLPOOL_OPTIONS_HPP
+#define TOOLPOOL_OPTIONS_HPP
+
+#include <chrono>
+#include <cstdint>
+#include <initializer_list>
+#include <locale>
+#include <sstream>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <toolpool.h>
+#include <toolpool/handle.hpp>
+
+namespace toolpool {
+inline namespace TOOLPOOL_MODE {
+
+/// The devices that a pool works on, by text as toolpool_open() takes it or by name. A value.
+class Devices {
+  public:
+    /// Every visible GPU; where there is none, CPU workers.
+    Devices() = default;
+
+    /// @param text  "auto", "all", "2", "cuda:0,cuda:2", "cuda:0*2", "cpu*4" ...
+    Devices(const char *text) : text_(text) {}
+    Devices(std::string text) : text_(std::move(text)) {}
+
+    /// Every visible GPU, of which there must be one.
+    [[nodiscard]] static Devices all() { return "all"; }
+
+    /// The first `count` visible GPUs.
+    [[nodiscard]] static Devices first(std::int64_t count) { return std::to_string(count); }
+
+    /// The GPUs of these numbers, as this process sees them.
+    [[nodiscard]] static Devices cuda(const std::vector<int> &numbers) {
+        std::string text;
+        for (const int number : numbers)
+            text += (text.empty() ? "cuda:" : ",cuda:") + std::to_string(number);
+        return text;
+    }
+
+    /// So many CPU workers, which share the cores of this process evenly.
+    [[nodiscard]] static Devices cpu(std::int64_t workers = 1) {
+        return "cpu*" + std::to_string(workers);
+    }
+
+    /// As toolpool_open() takes it.
+    [[nodiscard]] const std::string &text() const noexcept { return text_; }
+
+  private:
+    std::string text_ = "auto";
+};
+
+/// Options as text, `{{"outputs", "mean"}, {"layers", "6"}}`, set in their order. A value.
+class Options {
+  public:
+    Options(std::initializer_list<std::pair<std::string, std::string>> options = {})
+        : options_(options) {}
+
+    void set(std::string key, std::string value) {
+        options_.emplace_back(std::move(key), std::move(value));
+    }
+
+    [[nodiscard]] auto begin() const noexcept { return options_.begin(); }
+    [[nodiscard]] auto end() const noexcept { return options_.end(); }
+    [[nodiscard]] std::size_t size() const noexcept { return options_.size(); }
+
+  private:
+    std::vector<std::pair<std::string, std::string>> options_;
+};
+
+/// Whether a pool runs tools that are made of files which are programs (TorchScript, AOTInductor).
+enum class Trust {
+    code, ///< It does.
+    data, ///< It refuses them.
+};
+
+/// Options of a pool; toolpool_open_with() lists them.
+class PoolOptions : public Options {
+  public:
+    using Options::Options;
+
+    /// Bytes that loaded tools may take on one device, above 0.
+    PoolOptions &memory_limit(std::int64_t bytes) {
+        set("memory_limit", std::to_string(bytes));
+        return *this;
+    }
+
+    /// CPU threads of each CPU slot, 1 to 1024.
+    PoolOptions &threads(std::int64_t count) {
+        set("threads", std::to_string(count));
+        return *this;
+    }
+
+    PoolOptions &trust(Trust trust) {
+        set("trust", trust == Trust::data ? "data" : "code");
+        return *this;
+    }
+};
+
+/// What a job does when a device is lost.
+enum class OnDeviceLost {
+    go_on, ///< The other slots do its work.
+    fail,  ///< The job ends.
+};
+
+namespace detail {
+
+struct RawOptions : Handle<toolpool_options_t, toolpool_options_free> {
+    using Handle::Handle;
+};
+
+/// Seconds as text. Neither the locale nor the stream's width has a say.
+template <class Rep, class Period> std::string seconds(std::chrono::duration<Rep, Period> time) {
+    std::ostringstream text;
+    text.imbue(std::locale::classic());
+    text.precision(15);
+    text << std::chrono::duration<double>(time).count();
+    return text.str();
+}
+
+inline const char *flag(bool value) { return value ? "true" : "false"; }
+
+} // namespace detail
+
+/// Options of a job; toolpool_options_set() lists them.
+class JobOptions : public Options {
+  public:
+    using Options::Options;
+
+    /// Whether items of equal content are computed once; false for tools that are random or have
+    /// side effects. At first true.
+    JobOptions &dedup(bool value) {
+        set("dedup", detail::flag(value));
+        return *this;
+    }
+
+    /// Whether batches are formed from the items alone. At first false.
+    JobOptions &deterministic(bool value) {
+        set("deterministic", detail::flag(value));
+        return *this;
+    }
+
+    /// The job ends so long after its submission, above 0; what is not done by then fails with
+    /// TOOLPOOL_ERR_TIME_LIMIT.
+    template <class Rep, class Period>
+    JobOptions &time_limit(std::chrono::duration<Rep, Period> time) {
+        set("time_limit", detail::seconds(time));
+        return *this;
+    }
+
+    /// A batch that takes longer is given up, and its items tried once more, last and alone.
+    template <class Rep, class Period>
+    JobOptions &batch_time_limit(std::chrono::duration<Rep, Period> time) {
+        set("batch_time_limit", detail::seconds(time));
+        return *this;
+    }
+
+    /// How often an item is tried again when the tool says TOOLPOOL_ERR_TRANSIENT. At first 3.
+    JobOptions &retries(std::int64_t count) {
+        set("retries", std::to_string(count));
+        return *this;
+    }
+
+    JobOptions &on_device_lost(OnDeviceLost what) {
+        set("on_device_lost", what == OnDeviceLost::fail ? "fail" : "continue");
+        return *this;
+    }
+
+    /// Workers pause while finished outputs that Job::next() has not given take more bytes.
+    JobOptions &pending_bytes(std::int64_t bytes) {
+        set("pending_bytes", std::to_string(bytes));
+        return *this;
+    }
+
+  private:
+    friend class Pool;
+
+    Result<detail::RawOptions> raw() const {
+        auto options = detail::make<detail::RawOptions>(toolpool_options_new);
+        for (const auto &[key, value] : *this) {
+            if (!options)
+                break;
+            const auto set = detail::done(toolpool_options_set, options->get(), key, value);
+            if (!set)
+                return set.error();
+        }
+        return options;
+    }
+};
+
+} // namespace TOOLPOOL_MODE
+} // namespace toolpool
+
+#endif // TOOLPOOL_OPTIONS_HPP
