@@ -29,6 +29,8 @@ inline bool has(std::string_view text, std::string_view part) {
     return false;
 }
 
+#ifndef TOOLPOOL_NO_EXCEPTIONS
+
 /// What `body` throws; status 0 if it throws nothing.
 template <class Body> toolpool::Error error_of(Body body) {
     try {
@@ -38,6 +40,14 @@ template <class Body> toolpool::Error error_of(Body body) {
     }
     return {TOOLPOOL_OK, "nothing was thrown"};
 }
+
+/// Copies the first field to the output `output`, as the tool `echo` does.
+inline void echo(toolpool::Batch batch, toolpool::Outputs outputs, std::size_t index) {
+    const std::string_view text = batch[index].text();
+    text.copy(outputs[index].alloc<char>("output", {text.size()}).data(), text.size());
+}
+
+#endif
 
 /// Closed until it is opened, once.
 class Gate {
@@ -57,11 +67,5 @@ class Gate {
     std::condition_variable changed_;
     bool open_ = false;
 };
-
-/// Copies the first field to the output `output`, as the tool `echo` does.
-inline void echo(toolpool::Batch batch, toolpool::Outputs outputs, std::size_t index) {
-    const std::string_view text = batch[index].text();
-    text.copy(outputs[index].alloc<char>("output", {text.size()}).data(), text.size());
-}
 
 #endif // TOOLPOOL_TESTS_CHECK_HPP

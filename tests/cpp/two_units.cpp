@@ -1,4 +1,5 @@
-// The header in two translation units of one program, which share what it defines.
+// The header in translation units of one program: two share what it defines, and one that has
+// errors returned links beside them.
 #include "two_units/other.hpp"
 
 #include "check.hpp"
@@ -15,5 +16,7 @@ int main() {
     } catch (const toolpool::Error &error) {
         CHECK(error.status() == TOOLPOOL_ERR_TOOL);
     }
+    CHECK(other::status_of_a_tool("no such tool") == TOOLPOOL_ERR_TOOL);
+    CHECK(other::status_of_a_tool("echo") == TOOLPOOL_OK);
     return failures != 0;
 }

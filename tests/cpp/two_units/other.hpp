@@ -1,4 +1,4 @@
-// What the other translation unit gives.
+// What the other translation units give.
 #ifndef TOOLPOOL_TESTS_OTHER_HPP
 #define TOOLPOOL_TESTS_OTHER_HPP
 
@@ -10,6 +10,7 @@ toolpool::Tool reversing();
 void fail();
 const void *log_target();
 const void *thrown();
+toolpool_status_t status_of_a_tool(const char *kind); // returning.cpp
 
 } // namespace other
 
