@@ -1,0 +1,2 @@
+// The C++ user's program of the design, word for word.
+#include "../design/embed.cpp"
