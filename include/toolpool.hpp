@@ -79,6 +79,7 @@ class Job : public detail::Handle<toolpool_job_t, toolpool_job_free> {
                 .and_then([](auto status) { return Result<bool>(status == TOOLPOOL_OK); }));
     }
 
+    /// How far it is.
     [[nodiscard]] Fallible<Progress> progress() const {
         Progress progress = TOOLPOOL_PROGRESS_INIT;
         const auto filled = detail::done(toolpool_job_progress, get(), &progress);
@@ -143,13 +144,16 @@ class Pool : public detail::Handle<toolpool_t, toolpool_close> {
         : Pool(open(devices, options)) {}
 #endif
 
-    /// Runs a tool on items; returns when all are done, with results in their order.
+    /// Runs a tool on items; returns when all are done, with results in their order. Items that
+    /// failed are no Error, unless the job failed as a whole: its tool cannot be loaded anywhere,
+    /// or fails on all alike.
     [[nodiscard]] Fallible<Results> run(const Tool &tool, const Items &items) {
         return detail::deliver(detail::planned(
             [&] { return Results::from(toolpool_run, get(), tool.get(), items.get()); }));
     }
 
-    /// Begins a run. Tool, items and options may end before the job.
+    /// Begins a run. Tool, items and options may end before the job. An Error if an option is
+    /// wrong, or items are lent: borrowed without an owner.
     [[nodiscard]] Fallible<Job> submit(const Tool &tool, const Items &items,
                                        const JobOptions &options = {}) {
         return detail::deliver(detail::planned([&] {

@@ -83,6 +83,7 @@ class Batch {
     Batch() = default;
     explicit Batch(const toolpool_batch_t *batch) noexcept : batch_(batch) {}
 
+    /// How many items there are.
     [[nodiscard]] std::size_t size() const noexcept { return toolpool_batch_len(batch_); }
     [[nodiscard]] Iterator begin() const noexcept { return {*this, 0}; }
     [[nodiscard]] Iterator end() const noexcept { return {*this, size()}; }
@@ -150,18 +151,21 @@ class Outputs {
         return {outputs_, index};
     }
 
-    /// Adds `amount` to what Report::counts() says of `name`.
+    /// Adds `amount`, any number but NaN, to what Report::counts() says of `name`.
     Fallible<void> count(const std::string &name, double amount) {
-        const auto *cut = detail::cut_short(name);
-        const toolpool_status_t status =
-            cut ? TOOLPOOL_ERR_ARGUMENT : toolpool_outputs_count(outputs_, name.c_str(), amount);
-        return detail::deliver<void>(
-            status < 0
-                ? Error(status, "'" + name + "' is not UTF-8, or what it counts not a number")
-                : Result<void>());
+        return detail::deliver(counted(name, amount));
     }
 
   private:
+    Result<void> counted(const std::string &name, double amount) const {
+        if (detail::cut_short(name))
+            return detail::nul_error(name);
+        const auto status = toolpool_outputs_count(outputs_, name.c_str(), amount);
+        if (status < 0)
+            return Error(status, "'" + name + "' is not UTF-8, or what it counts not a number");
+        return {};
+    }
+
     toolpool_outputs_t *outputs_;
 };
 

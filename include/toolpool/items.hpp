@@ -194,6 +194,7 @@ class Items : public detail::Handle<toolpool_items_t, toolpool_items_free> {
             detail::done(toolpool_items_set_costs, get(), costs.data(), costs.size()));
     }
 
+    /// How many items there are.
     [[nodiscard]] std::size_t size() const noexcept { return toolpool_items_len(get()); }
 
   private:

@@ -58,22 +58,32 @@ class Devices {
     std::string text_ = "auto";
 };
 
-/// Options as text, `{{"outputs", "mean"}, {"layers", "6"}}`, set in their order. A value.
+/// Options as text, set in their order. A value; what is wrong with one is said by the call that
+/// takes them.
 class Options {
   public:
+    /// @param options  `{{"dedup", "false"}, {"retries", "1"}}`
     Options(std::initializer_list<std::pair<std::string, std::string>> options = {})
         : options_(options) {}
 
+    /// Adds an option; of several with one key the last counts.
     void set(std::string key, std::string value) {
         options_.emplace_back(std::move(key), std::move(value));
     }
 
+    /// Pairs of key and value, in the order in which they are set.
     [[nodiscard]] auto begin() const noexcept { return options_.begin(); }
     [[nodiscard]] auto end() const noexcept { return options_.end(); }
     [[nodiscard]] std::size_t size() const noexcept { return options_.size(); }
 
   private:
     std::vector<std::pair<std::string, std::string>> options_;
+};
+
+/// Options of a tool; docs/options.md lists them by tool.
+class ToolOptions : public Options {
+  public:
+    using Options::Options;
 };
 
 /// Whether a pool runs tools that are made of files which are programs (TorchScript, AOTInductor).
@@ -99,6 +109,7 @@ class PoolOptions : public Options {
         return *this;
     }
 
+    /// Whether tools may be programs. At first they may.
     PoolOptions &trust(Trust trust) {
         set("trust", trust == Trust::data ? "data" : "code");
         return *this;
@@ -142,7 +153,9 @@ class JobOptions : public Options {
         return *this;
     }
 
-    /// Whether batches are formed from the items alone. At first false.
+    /// Whether batches are formed from the items alone: then results do not depend on the number of
+    /// slots by a single bit, on one kind of device with the same threads and budget. At first
+    /// false.
     JobOptions &deterministic(bool value) {
         set("deterministic", detail::flag(value));
         return *this;
@@ -169,6 +182,7 @@ class JobOptions : public Options {
         return *this;
     }
 
+    /// At first OnDeviceLost::go_on.
     JobOptions &on_device_lost(OnDeviceLost what) {
         set("on_device_lost", what == OnDeviceLost::fail ? "fail" : "continue");
         return *this;

@@ -78,6 +78,7 @@ class Results : public detail::Handle<toolpool_results_t, toolpool_results_free>
   public:
     using Iterator = detail::Iterator<detail::ItemsOf, Item>;
 
+    /// How many items there are.
     [[nodiscard]] std::size_t size() const noexcept { return toolpool_results_len(get()); }
     [[nodiscard]] bool empty() const noexcept { return size() == 0; }
     [[nodiscard]] Iterator begin() const noexcept { return {{get()}, 0}; }
@@ -139,6 +140,8 @@ class Results : public detail::Handle<toolpool_results_t, toolpool_results_free>
     }
 
     Result<void> failure() const {
+        if (!partial_)
+            return {};
         std::optional<Item> first;
         std::size_t failed = 0;
         for (const Item item : *this)

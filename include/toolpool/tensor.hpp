@@ -13,13 +13,13 @@
 #include <string_view>
 #include <type_traits>
 
-#if __has_include(<span>)
-#include <span>
-#endif
-
 #include <toolpool.h>
 #include <toolpool/iterator.hpp>
 #include <toolpool/result.hpp>
+
+#ifdef __cpp_lib_span
+#include <span>
+#endif
 
 namespace toolpool {
 inline namespace TOOLPOOL_MODE {
@@ -94,15 +94,18 @@ class Shape {
         static_assert(sizeof...(Sizes) <= TOOLPOOL_MAX_NDIM, "too many dimensions");
     }
 
+    /// That of a view of toolpool.h.
     explicit Shape(const toolpool_tensor_t &tensor) noexcept
         : ndim_(static_cast<std::size_t>(tensor.ndim)) {
         std::copy_n(tensor.shape, ndim_, sizes_);
     }
 
+    /// How many dimensions there are; up to TOOLPOOL_MAX_NDIM.
     [[nodiscard]] std::size_t size() const noexcept { return ndim_; }
     [[nodiscard]] const std::int64_t *data() const noexcept { return sizes_; }
     [[nodiscard]] const std::int64_t *begin() const noexcept { return sizes_; }
     [[nodiscard]] const std::int64_t *end() const noexcept { return sizes_ + ndim_; }
+    /// The size of dimension `axis`, below size(), in elements.
     [[nodiscard]] std::int64_t operator[](std::size_t axis) const noexcept { return sizes_[axis]; }
 
     friend bool operator==(const Shape &a, const Shape &b) noexcept {
@@ -134,11 +137,14 @@ template <class T> [[nodiscard]] toolpool_tensor_t view(const T *data, const Sha
 /// item that a lambda is given, valid during that call. Dense, row-major, aligned to its elements.
 class Tensor {
   public:
+    /// A view as toolpool.h gives it.
     explicit Tensor(const toolpool_tensor_t &tensor) noexcept : tensor_(tensor) {}
 
     /// The type of its elements: TOOLPOOL_FLOAT32 ...; TOOLPOOL_BYTES for text.
     [[nodiscard]] toolpool_dtype_t dtype() const noexcept { return tensor_.dtype; }
+    /// Its sizes, outermost first.
     [[nodiscard]] Shape shape() const noexcept { return Shape(tensor_); }
+    /// Its first element; owned by what it is a view of.
     [[nodiscard]] const void *data() const noexcept { return tensor_.data; }
     /// Length of all elements, in bytes.
     [[nodiscard]] std::size_t bytes() const noexcept { return tensor_.bytes; }
@@ -177,6 +183,7 @@ template <class T> class Column {
 
     /// Of no items.
     Column() = default;
+    /// A view as toolpool.h gives it, of type T.
     explicit Column(const toolpool_column_t &column) noexcept : column_(column) {}
 
     /// How many items there are.

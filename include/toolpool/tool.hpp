@@ -157,14 +157,14 @@ class Tool : public detail::Handle<toolpool_tool_t, toolpool_tool_free> {
 
     /// Opens a tool by name; toolpool_tool_open() lists the kinds, docs/options.md their options.
     [[nodiscard]] static Fallible<Tool>
-    open(const std::string &kind, const std::string &source = "", const Options &options = {}) {
+    open(const std::string &kind, const std::string &source = "", const ToolOptions &options = {}) {
         return detail::deliver(opened(kind, source, options));
     }
 
 #ifndef TOOLPOOL_NO_EXCEPTIONS
     /// The same.
     explicit Tool(const std::string &kind, const std::string &source = "",
-                  const Options &options = {})
+                  const ToolOptions &options = {})
         : Tool(open(kind, source, options)) {}
 #endif
 
@@ -217,7 +217,7 @@ class Tool : public detail::Handle<toolpool_tool_t, toolpool_tool_free> {
 
   private:
     static Result<Tool> opened(const std::string &kind, const std::string &source,
-                               const Options &options) {
+                               const ToolOptions &options) {
         auto tool = detail::make<Tool>(toolpool_tool_open, kind, source);
         for (const auto &[key, value] : options) {
             if (!tool)

@@ -89,7 +89,7 @@ void the_locale_has_no_say() {
 }
 
 void tools_take_options_in_their_order() {
-    toolpool::Options options;
+    toolpool::ToolOptions options;
     options.set("isolation", "process");
     options.set("isolation", "none");
     CHECK(options.size() == 2);
