@@ -7,11 +7,11 @@
 ///   copied. They may end in any order. Item, Tensor, Span and Column are views into Results.
 /// - Threads: any object may be used by several threads at once, but not while it is moved from,
 ///   assigned to or destroyed.
-/// - Errors: what fails throws Error. With TOOLPOOL_NO_EXCEPTIONS defined, or with exceptions
-///   switched off in the compiler, what can fail returns a Result instead; then there are no
-///   constructors that can fail, but only the functions of the same meaning: Pool::open(),
-///   Tool::open(), Items::of(). They are there in both modes. An error of an item is no error of
-///   the call: it is met when the item is read.
+/// - Errors: a call that gives a Fallible<T> gives a T, or throws Error. With
+///   TOOLPOOL_NO_EXCEPTIONS defined, or exceptions switched off in the compiler, it returns a
+///   Result<T> instead; then there are no constructors that could fail, but only Pool::open(),
+///   Tool::open() and Items::of(), which are there in both modes. An error of an item is no error
+///   of the call: it is met when the item is read.
 ///
 /// SPDX-License-Identifier: MIT OR Apache-2.0
 #ifndef TOOLPOOL_HPP

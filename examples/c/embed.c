@@ -10,12 +10,11 @@ int main(void) {
     toolpool_items_t *items = NULL;
     toolpool_results_t *results = NULL;
 
-    int failed =
-        toolpool_open("auto", &pool, &err) < 0 /* "all", "2", "cuda:0,cuda:2", "cpu*4" */
-        || toolpool_tool_open("esm2", "facebook/esm2_t6_8M_UR50D", &esm2, &err) < 0 ||
-        toolpool_tool_set(esm2, "outputs", "mean,per_residue", &err) < 0 ||
-        toolpool_items_from_strings(sequences, NULL, 3, &items, &err) < 0 /* NUL-terminated */
-        || toolpool_run(pool, esm2, items, &results, &err) < 0;
+    int failed = toolpool_open("auto", &pool, &err) < 0 || /* "all", "cuda:0,cuda:2", "cpu*4" */
+                 toolpool_tool_open("esm2", "facebook/esm2_t6_8M_UR50D", &esm2, &err) < 0 ||
+                 toolpool_tool_set(esm2, "outputs", "mean,per_residue", &err) < 0 ||
+                 toolpool_items_from_strings(sequences, NULL, 3, &items, &err) < 0 ||
+                 toolpool_run(pool, esm2, items, &results, &err) < 0;
     if (failed)
         fprintf(stderr, "%s\n", toolpool_error_message(err));
 

@@ -6,6 +6,7 @@
 #define TOOLPOOL_BATCH_HPP
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -20,10 +21,11 @@ inline namespace TOOLPOOL_MODE {
 /// One item that a lambda is given: its fields. A view, valid during the call.
 class BatchItem {
   public:
+    /// The item `index` of a batch of toolpool.h.
     BatchItem(const toolpool_batch_t *batch, std::size_t index) noexcept
         : batch_(batch), index_(index) {}
 
-    /// Its number in the batch: that of its Outputs.
+    /// Its number in the batch, below Batch::size(): its outputs are `outputs[item.index()]`.
     [[nodiscard]] std::size_t index() const noexcept { return index_; }
 
     /// The field `name`, as a tensor; a string is one of bytes. An Error if there is none.
@@ -31,12 +33,13 @@ class BatchItem {
         return detail::deliver(field(number_of(name), name));
     }
 
-    /// The field of this number, from 0, in the order in which they were added to the items.
+    /// The same of a number, from 0, in the order in which the fields were added to the items.
     [[nodiscard]] Fallible<Tensor> operator[](std::size_t number) const {
         return detail::deliver(field(number, std::to_string(number)));
     }
 
-    /// The first field, a string. An Error if it is a tensor of anything else.
+    /// The first field, a string, valid during the call. An Error if it is a tensor of anything
+    /// else.
     [[nodiscard]] Fallible<std::string_view> text() const {
         return detail::deliver(
             field(0, "0").and_then([](const Tensor &tensor) { return tensor.characters(); }));
@@ -81,10 +84,12 @@ class Batch {
 
     /// Of no items.
     Batch() = default;
+    /// That of toolpool.h.
     explicit Batch(const toolpool_batch_t *batch) noexcept : batch_(batch) {}
 
     /// How many items there are.
     [[nodiscard]] std::size_t size() const noexcept { return toolpool_batch_len(batch_); }
+    /// The items, in their order.
     [[nodiscard]] Iterator begin() const noexcept { return {*this, 0}; }
     [[nodiscard]] Iterator end() const noexcept { return {*this, size()}; }
 
@@ -98,6 +103,7 @@ class Batch {
 /// Where a lambda puts the outputs of one item. A view, valid during the call; for one thread.
 class ItemOutputs {
   public:
+    /// Those of item `index`, of outputs of toolpool.h.
     ItemOutputs(toolpool_outputs_t *outputs, std::size_t index) noexcept
         : outputs_(outputs), index_(index) {}
 
@@ -144,6 +150,7 @@ class ItemOutputs {
 /// Where a lambda puts the outputs of a batch. A view, valid during the call; for one thread.
 class Outputs {
   public:
+    /// Those of toolpool.h.
     explicit Outputs(toolpool_outputs_t *outputs) noexcept : outputs_(outputs) {}
 
     /// Those of the item `index`, below Batch::size().

@@ -5,6 +5,7 @@
 #ifndef TOOLPOOL_HANDLE_HPP
 #define TOOLPOOL_HANDLE_HPP
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>

@@ -8,6 +8,7 @@
 #define TOOLPOOL_OPTIONS_HPP
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <initializer_list>
 #include <locale>
@@ -74,6 +75,7 @@ class Options {
     /// Pairs of key and value, in the order in which they are set.
     [[nodiscard]] auto begin() const noexcept { return options_.begin(); }
     [[nodiscard]] auto end() const noexcept { return options_.end(); }
+    /// How many there are.
     [[nodiscard]] std::size_t size() const noexcept { return options_.size(); }
 
   private:

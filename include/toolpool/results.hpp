@@ -25,6 +25,7 @@ inline namespace TOOLPOOL_MODE {
 /// What became of one item. A view, valid as long as its Results; it may outlive their iterator.
 class Item {
   public:
+    /// The item at `position` of results of toolpool.h.
     Item(const toolpool_results_t *results, std::size_t position) noexcept
         : results_(results), position_(position) {}
 
@@ -80,7 +81,9 @@ class Results : public detail::Handle<toolpool_results_t, toolpool_results_free>
 
     /// How many items there are.
     [[nodiscard]] std::size_t size() const noexcept { return toolpool_results_len(get()); }
+    /// Whether there are none.
     [[nodiscard]] bool empty() const noexcept { return size() == 0; }
+    /// The items, in their order; those of Job::next() in the order in which they finished.
     [[nodiscard]] Iterator begin() const noexcept { return {{get()}, 0}; }
     [[nodiscard]] Iterator end() const noexcept { return {{get()}, size()}; }
 

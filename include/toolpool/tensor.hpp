@@ -188,6 +188,7 @@ template <class T> class Column {
 
     /// How many items there are.
     [[nodiscard]] std::size_t size() const noexcept { return column_.n_rows; }
+    /// The elements of each item, in the order of the results.
     [[nodiscard]] Iterator begin() const noexcept { return {*this, 0}; }
     [[nodiscard]] Iterator end() const noexcept { return {*this, size()}; }
 

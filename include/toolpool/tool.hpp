@@ -109,7 +109,7 @@ template <class Load, class Run> struct Lambdas {
         }
     }
 
-    /// Where an item fails it alone has the error, unless that is one of the whole batch.
+    /// Where an item fails, it alone has the error, unless that concerns its batch.
     toolpool_status_t run_item(State &state, BatchItem item, toolpool_outputs_t *outputs,
                                toolpool_error_t **err) const noexcept {
         return guard([&] { return run(state, item, ItemOutputs(outputs, item.index())); },
@@ -175,17 +175,18 @@ class Tool : public detail::Handle<toolpool_tool_t, toolpool_tool_free> {
 
     /// Makes a tool of lambdas, with a state for each worker.
     ///
-    /// - `load` is `State(const Device &)`: called once on each worker's own thread, where the
-    /// State
-    ///   dies as well.
-    /// - `run` is `void(State &, BatchItem, ItemOutputs)`, called for one item after the other, or
-    ///   `void(State &, Batch, Outputs)`. Several workers call it at once, each with its State.
+    /// `load` is `State(const Device &)`: called once on each worker's own thread, where the State
+    /// dies as well. `run` is `void(State &, BatchItem, ItemOutputs)`, called for one item after
+    /// the other, or `void(State &, Batch, Outputs)`; several workers call it at once, each with
+    /// its State. Both may return a Result instead: of the State, of void.
     ///
-    /// Both may return a Result, `run` of void. The Error that is returned, and what is thrown (an
-    /// Error keeps its status, std::bad_alloc is TOOLPOOL_ERR_OUT_OF_MEMORY), is the item's alone;
-    /// that of a batch splits the batch, until the guilty item stands alone. So do
-    /// TOOLPOOL_ERR_OUT_OF_MEMORY and TOOLPOOL_ERR_DEVICE_LOST of an item. The lambdas are
-    /// destroyed once, on any thread, after the last State.
+    /// What the `run` of an item throws or returns as an Error is that item's error. That of a
+    /// batch splits the batch, until the guilty item stands alone, and so do
+    /// TOOLPOOL_ERR_OUT_OF_MEMORY and TOOLPOOL_ERR_DEVICE_LOST of an item, which concern its
+    /// batch. An Error keeps its status, std::bad_alloc is TOOLPOOL_ERR_OUT_OF_MEMORY, all else
+    /// TOOLPOOL_ERR_FAILED.
+    ///
+    /// The lambdas are destroyed once, on any thread, after the last State.
     ///
     /// @param name  what messages call it
     template <class Load, class Run,

@@ -6,6 +6,10 @@
 #include <type_traits>
 #include <vector>
 
+#include <csignal>
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include "check.hpp"
 
 #ifdef __cpp_exceptions
@@ -224,9 +228,22 @@ void costs_order() {
     check_error(pool->run(*refused, *Items::of({"a"})), TOOLPOOL_ERR_ARGUMENT, "-1", 0U);
 }
 
+void a_value_that_is_not_there_ends_the_program() {
+    const pid_t child = fork();
+    if (child == 0) {
+        close(STDERR_FILENO); // where it says why
+        (void)Pool::open("gpu").value();
+        _exit(0);
+    }
+    int status = 0;
+    CHECK(waitpid(child, &status, 0) == child);
+    CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+}
+
 } // namespace
 
 int main() {
+    a_value_that_is_not_there_ends_the_program();
     a_run_gives_results();
     a_loop_may_run_over_a_temporary();
     jobs_are_waited_for_and_read();
