@@ -70,6 +70,9 @@ template <class T> class Span {
   public:
     constexpr Span() noexcept = default;
     constexpr Span(T *data, std::size_t size) noexcept : data_(data), size_(size) {}
+    /// Of the same elements, not to be written to.
+    template <class U, class = std::enable_if_t<std::is_same_v<const U, T>>>
+    constexpr Span(const Span<U> &span) noexcept : Span(span.data(), span.size()) {}
 
     [[nodiscard]] constexpr T *data() const noexcept { return data_; }
     [[nodiscard]] constexpr std::size_t size() const noexcept { return size_; }

@@ -27,6 +27,8 @@ static_assert(!std::is_constructible_v<Items, int>);
 static_assert(!std::is_constructible_v<Items, std::vector<int>>);
 static_assert(!std::is_constructible_v<Items, std::string>);
 static_assert(!std::is_convertible_v<std::string, toolpool::Pool>);
+static_assert(std::is_convertible_v<toolpool::Span<float>, toolpool::Span<const float>>);
+static_assert(!std::is_convertible_v<toolpool::Span<const float>, toolpool::Span<float>>);
 
 void results_outlive_everything() {
     auto pool = std::make_unique<toolpool::Pool>("cpu*2");
