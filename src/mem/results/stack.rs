@@ -71,17 +71,10 @@ impl<'a> Stack<'a> {
             ));
         }
         let row_bytes = needed / self.rows.len();
-        let touch = |row: &*const u8, next: &*const u8| row.wrapping_add(row_bytes) == *next;
-        let mut to = buffer;
-        // Rows of a batch that are wanted one after the other mostly lie so: then they are one copy.
-        for run in self.rows.chunk_by(touch) {
-            let run_bytes = run.len() * row_bytes;
-            // SAFETY: every row has the `row_bytes` of the common shape, as long as the results live; rows that touch are one
-            // range. The buffer has `row_bytes` for each.
-            unsafe {
-                ptr::copy_nonoverlapping(run[0], to, run_bytes);
-                to = to.add(run_bytes);
-            }
+        for (index, &row) in self.rows.iter().enumerate() {
+            // SAFETY: every row has the `row_bytes` of the common shape, as long as the results live, and the buffer has as
+            // many for each.
+            unsafe { ptr::copy_nonoverlapping(row, buffer.add(index * row_bytes), row_bytes) };
         }
         Ok(())
     }
