@@ -1,0 +1,145 @@
+//! FASTA: a line `>id description` begins a record, the lines up to the next are its sequence. Lines end in LF or CRLF, the
+//! last one in nothing if it likes. Lines that begin with `;` are comments. The id ends at the first white space.
+//!
+//! Lines are found in the buffer of the file and copied once, into the window.
+
+use std::io::{BufRead, BufReader};
+
+use memchr::memchr;
+
+use super::bytes::{Bytes, buffered, unreadable};
+use super::residues::{self, is_space};
+use super::{MOST_BYTES, Records, too_long};
+use crate::error::{Error, Result};
+use crate::window::Strings;
+
+/// The records of a FASTA file.
+pub struct Fasta {
+    /// For messages.
+    name: String,
+    bytes: BufReader<Bytes>,
+    /// The number of the line that is being read, from 1.
+    line: u64,
+}
+
+impl Fasta {
+    /// Looks for the first record: what holds none is empty, or no FASTA and refused.
+    pub fn new(bytes: Bytes, name: String) -> Result<Self> {
+        let mut fasta = Self {
+            name,
+            bytes: buffered(bytes),
+            line: 1,
+        };
+        fasta.find_record()?;
+        Ok(fasta)
+    }
+
+    /// Passes blank lines and comments up to the `>` of a record. Whether there is one.
+    fn find_record(&mut self) -> Result<bool> {
+        while let Some(first) = self.first()? {
+            match first {
+                b'>' => return Ok(true),
+                b';' => self.read_line(|_| 0)?,
+                first if is_space(first) => self.read_line(|_| 0)?,
+                first => return Err(self.no_fasta(first)),
+            }
+        }
+        Ok(false)
+    }
+
+    fn read_id(&mut self, ids: &mut Strings) -> Result<()> {
+        self.bytes.consume(1);
+        let mut ended = false;
+        self.read_line(|mut piece| {
+            if ids.open().is_empty() {
+                piece = piece.trim_ascii_start();
+            }
+            if !ended {
+                let end = piece.iter().position(|&byte| is_space(byte));
+                ids.append(&piece[..end.unwrap_or(piece.len())]);
+                ended = end.is_some();
+            }
+            ids.open().len()
+        })?;
+        ids.end();
+        Ok(())
+    }
+
+    fn read_sequence(&mut self, sequences: &mut Strings) -> Result<()> {
+        while let Some(first) = self.first()? {
+            match first {
+                b'>' => break,
+                b';' => self.read_line(|_| 0)?,
+                _ => self.read_line(|piece| {
+                    residues::append(sequences, piece);
+                    sequences.open().len()
+                })?,
+            }
+        }
+        residues::end(sequences);
+        Ok(())
+    }
+
+    /// Hands the rest of a line to `take`, in pieces; `take` says how long is what it makes of them.
+    fn read_line(&mut self, mut take: impl FnMut(&[u8]) -> usize) -> Result<()> {
+        loop {
+            let chunk = self
+                .bytes
+                .fill_buf()
+                .map_err(|error| unreadable(&self.name, &error))?;
+            let end = memchr(b'\n', chunk);
+            let piece = &chunk[..end.unwrap_or(chunk.len())];
+            let at_end = end.is_some() || chunk.is_empty();
+            if take(piece) > MOST_BYTES {
+                return Err(too_long(&self.name, "line", self.line));
+            }
+            let count = piece.len() + usize::from(end.is_some());
+            self.bytes.consume(count);
+            if at_end {
+                self.line += 1;
+                return Ok(());
+            }
+        }
+    }
+
+    /// The byte that comes next, if any.
+    fn first(&mut self) -> Result<Option<u8>> {
+        match self.bytes.fill_buf() {
+            Ok(chunk) => Ok(chunk.first().copied()),
+            Err(error) => Err(unreadable(&self.name, &error)),
+        }
+    }
+
+    /// That the file begins with `first`.
+    fn no_fasta(&self, first: u8) -> Error {
+        let Self { name, line, .. } = self;
+        Error::new(if first == b'@' {
+            format!(
+                "{name} is FASTQ (line {line} begins with `@`), and FASTA is read; convert it: \
+                 sed -n '1~4s/^@/>/p;2~4p' {name} > sequences.fasta"
+            )
+        } else if first.is_ascii_graphic() {
+            format!(
+                "{name} is no FASTA: line {line} begins with `{}`, where the `>` of a first record belongs; \
+                 say what it is by --format fasta|csv|tsv|parquet, or put a line `>id` there",
+                first.escape_ascii()
+            )
+        } else {
+            format!(
+                "{name} is no FASTA: line {line} begins with the byte 0x{first:02x}, and text is read; \
+                 say what it is by --format fasta|csv|tsv|parquet, or convert it to FASTA"
+            )
+        })
+    }
+}
+
+impl Records for Fasta {
+    fn read(&mut self, ids: &mut Strings, sequences: &mut Strings) -> Result<bool> {
+        let found = self.find_record()?;
+        if found {
+            self.read_id(ids)?;
+            self.read_sequence(sequences)?;
+        }
+        Ok(found)
+    }
+}
