@@ -71,6 +71,16 @@ impl Strings {
         self.data.truncate(self.end_of_last() + len);
     }
 
+    /// Drops bytes of the string that the next `end` ends.
+    pub fn retain_open(&mut self, keep: impl Fn(u8) -> bool) {
+        let mut end = self.end_of_last();
+        for index in end..self.data.len() {
+            self.data[end] = self.data[index];
+            end += usize::from(keep(self.data[end]));
+        }
+        self.data.truncate(end);
+    }
+
     /// Ends a string.
     pub fn end(&mut self) {
         self.offsets.push(self.data.len() as i64);

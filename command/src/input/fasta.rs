@@ -71,7 +71,7 @@ impl Fasta {
                 b'>' => break,
                 b';' => self.read_line(|_| 0)?,
                 _ => self.read_line(|piece| {
-                    residues::append(sequences, piece);
+                    sequences.append(piece.strip_suffix(b"\r").unwrap_or(piece));
                     sequences.open().len()
                 })?,
             }
