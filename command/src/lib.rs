@@ -2,5 +2,6 @@
 
 pub mod error;
 pub mod input;
+pub mod output;
 pub mod rows;
 pub mod window;
