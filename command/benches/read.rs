@@ -19,17 +19,27 @@ const LIMIT: Limit = Limit {
 };
 
 fn main() {
-    let gigabytes = env::args().find_map(|argument| argument.parse().ok()).unwrap_or(1.0);
+    let gigabytes = env::args()
+        .find_map(|argument| argument.parse().ok())
+        .unwrap_or(1.0);
     let plain = fasta((gigabytes * 1e9) as u64).expect("a place for a FASTA");
     read(&plain, |_| {});
-    for (what, path) in [("plain", plain.clone()), ("gzip", gzip(&plain)), ("zstd", zstd(&plain))] {
+    for (what, path) in [
+        ("plain", plain.clone()),
+        ("gzip", gzip(&plain)),
+        ("zstd", zstd(&plain)),
+    ] {
         let seconds = read(&path, |_| {});
         println!("{what:<16} {:5.0} MB/s of FASTA", gigabytes * 1e3 / seconds);
     }
     let seconds = read(&plain, |window| {
         digest(window);
     });
-    println!("{:<16} {:5.0} MB/s of FASTA", "plain, digested", gigabytes * 1e3 / seconds);
+    println!(
+        "{:<16} {:5.0} MB/s of FASTA",
+        "plain, digested",
+        gigabytes * 1e3 / seconds
+    );
     println!("{:<16} {:5.0} MB, at most", "memory", peak_memory_mb());
 }
 
@@ -48,7 +58,10 @@ fn read(path: &Path, mut each: impl FnMut(&Window)) -> f64 {
 /// Linux: for how long this thread has been on a processor; NaN elsewhere.
 fn thread_seconds() -> f64 {
     let times = fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
-    let nanoseconds = times.split(' ').next().and_then(|time| time.parse::<f64>().ok());
+    let nanoseconds = times
+        .split(' ')
+        .next()
+        .and_then(|time| time.parse::<f64>().ok());
     nanoseconds.unwrap_or(f64::NAN) / 1e9
 }
 
@@ -63,7 +76,8 @@ fn fasta(bytes: u64) -> io::Result<PathBuf> {
     let mut random = Random(1);
     let (mut written, mut number) = (0, 0);
     while written < bytes {
-        let header = format!(">sp|{number:08}|RANDOM_{number} A protein that nobody has seen OS=None\n");
+        let header =
+            format!(">sp|{number:08}|RANDOM_{number} A protein that nobody has seen OS=None\n");
         file.write_all(header.as_bytes())?;
         let mut left = random.length();
         written += (header.len() + left + left.div_ceil(60)) as u64;
@@ -92,10 +106,16 @@ fn gzip(plain: &Path) -> PathBuf {
 }
 
 fn zstd(plain: &Path) -> PathBuf {
-    compressed(plain, "zst", |from, to| zstd::stream::copy_encode(from, to, 3))
+    compressed(plain, "zst", |from, to| {
+        zstd::stream::copy_encode(from, to, 3)
+    })
 }
 
-fn compressed(plain: &Path, extension: &str, compress: impl Fn(&mut File, File) -> io::Result<()>) -> PathBuf {
+fn compressed(
+    plain: &Path,
+    extension: &str,
+    compress: impl Fn(&mut File, File) -> io::Result<()>,
+) -> PathBuf {
     let path = plain.with_extension(format!("fasta.{extension}"));
     if !path.exists() {
         let unfinished = plain.with_extension("unfinished");

@@ -73,8 +73,9 @@ impl Strings {
 
     /// Drops bytes of the string that the next `end` ends.
     pub fn retain_open(&mut self, keep: impl Fn(u8) -> bool) {
-        let mut end = self.end_of_last();
-        for index in end..self.data.len() {
+        let begin = self.end_of_last();
+        let mut end = begin;
+        for index in begin..self.data.len() {
             self.data[end] = self.data[index];
             end += usize::from(keep(self.data[end]));
         }

@@ -3,11 +3,11 @@
 //!
 //! Lines are found in the buffer of the file and copied once, into the window.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 
 use memchr::memchr;
 
-use super::bytes::{Bytes, buffered, unreadable};
+use super::bytes::{Bytes, buffered, peek, unreadable};
 use super::residues::{self, is_space};
 use super::{MOST_BYTES, Records, too_long};
 use crate::error::{Error, Result};
@@ -25,6 +25,7 @@ pub struct Fasta {
 impl Fasta {
     /// Looks for the first record: what holds none is empty, or no FASTA and refused.
     pub fn new(bytes: Bytes, name: String) -> Result<Self> {
+        let bytes = without_mark(bytes, &name)?;
         let mut fasta = Self {
             name,
             bytes: buffered(bytes),
@@ -131,6 +132,16 @@ impl Fasta {
             )
         })
     }
+}
+
+/// Text without the mark by which some editors begin UTF-8.
+fn without_mark(bytes: Bytes, name: &str) -> Result<Bytes> {
+    let (head, mut bytes) = peek(bytes, 3, name)?;
+    if head == "\u{feff}".as_bytes() {
+        let passed = bytes.read_exact(&mut [0; 3]);
+        passed.map_err(|error| unreadable(name, &error))?;
+    }
+    Ok(bytes)
 }
 
 impl Records for Fasta {

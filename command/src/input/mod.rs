@@ -5,8 +5,11 @@
 //! a record: it fails alone, later.
 
 mod bytes;
+mod columns;
+mod delimited;
 mod fasta;
 mod files;
+mod parquet;
 mod residues;
 
 use std::sync::Arc;
@@ -81,7 +84,7 @@ impl Input {
         }
         files.reverse();
         Ok(Self {
-            bytes_total: files.iter().map(File::bytes).sum(),
+            bytes_total: files.iter().map(File::len).sum(),
             files,
             options: options.clone(),
             records: None,
