@@ -58,7 +58,9 @@ fn way_out(error: &io::Error) -> &'static str {
     use io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
     match error.kind() {
         _ if is_full(error) => "; make space and give the same command again: it goes on from here",
-        PermissionDenied | ReadOnlyFilesystem => "; choose another place, or change who may write there",
+        PermissionDenied | ReadOnlyFilesystem => {
+            "; choose another place, or change who may write there"
+        }
         _ => "",
     }
 }
