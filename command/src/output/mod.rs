@@ -1,31 +1,54 @@
 //! Rows to a directory: shards, the manifest that makes them count, and what is done with finished directories.
 //!
-//! See docs/output.md for the files.
+//! docs/output.md says what the files are. A shard is written to a temporary name, synced and renamed; then a line of the
+//! manifest makes it count. What no line lists does not count, and is removed when the directory is opened the next time.
 
+mod copies;
+mod file;
+mod finish;
+mod heads;
+mod lock;
+mod manifest;
+mod merge;
 mod run;
+mod shard;
+mod sheet;
+mod sort;
+mod values;
 
+use std::collections::{BTreeSet, HashSet};
+use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 
-pub use run::{Format, Layout, Output, Part, Run, ValueType};
+use self::file::{Batch, FileLine};
+use self::heads::{Head, escape};
+use self::lock::Lock;
+use self::manifest::{Kind, Manifest};
+use self::shard::{Frame, Shapes, ShardLine};
+use self::values::Fresh;
+use crate::error::{Error, Result};
+use crate::rows::{Outcome, Rows};
 
-use crate::error::Result;
-use crate::rows::Rows;
+pub use self::manifest::WindowLine;
+pub use self::merge::merge;
+pub use self::run::{Format, Layout, Output, Part, Run, ValueType};
 
-/// A window whose shards are durable: a line of the manifest.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WindowLine {
-    pub number: u64,
-    /// The position in the whole input of its first record.
-    pub first: u64,
-    /// How many records of the input it spans.
-    pub count: u64,
-    /// As in [`Rows`].
-    pub digest: u128,
-    /// How many of its records have rows, failed, and wait for [`Directory::duplicates`].
-    pub done: u64,
-    pub failed: u64,
-    pub same: u64,
-}
+/// The folder of the sheets of records that have no row in a window.
+const RECORDS: &str = "records";
+
+/// What [`Directory::finish`] may be given to write.
+const SUMMARY: [&str; 3] = ["report.json", "trace.json", "timeline.svg"];
+
+/// The list of failures that [`Directory::finish`] writes.
+const FAILURES: &str = "failures.tsv";
+
+/// What finds a record in the shards of an output.
+const INDEX: &str = "index.parquet";
+
+/// How many bytes of shards are read and compared with their checksums when a directory is opened: some seconds of a good
+/// disk. Those that were written last come first; of the others the sizes are compared.
+const READ_ON_OPEN: u64 = 16 << 30;
 
 /// What a window took on the disk.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -38,8 +61,12 @@ pub struct Written {
 /// What a directory holds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Totals {
+    /// Records with rows.
     pub rows: u64,
+    /// Records that failed.
     pub failed: u64,
+    /// Finite values that became infinite in 16 bits.
+    pub overflowed: u64,
 }
 
 /// Files that [`Directory::finish`] writes beside the shards, by name: `report.json`, `trace.json`, `timeline.svg`.
@@ -47,76 +74,516 @@ pub type Summary = Vec<(&'static str, Vec<u8>)>;
 
 /// The output directory of a run; it is this process's alone until it is dropped.
 pub struct Directory {
-    finished: Vec<WindowLine>,
+    path: PathBuf,
+    manifest: Manifest,
+    notes: Vec<String>,
+    _lock: Lock,
 }
 
 impl Directory {
     /// Creates it, or goes on with it, or with `force` empties it of what an earlier run wrote.
     ///
     /// Refused are a directory that another process has open, one of a different run (the error has a line for each
-    /// difference), and one that holds files and no manifest. Nothing needs to be computed to learn this.
-    pub fn open(_path: &Path, _run: &Run, _force: bool) -> Result<Self> {
-        unimplemented!()
+    /// difference), one that cannot be written to, and one that holds files and no manifest. Nothing needs to be computed to
+    /// learn this. Of the shards that are there, all are compared with the sizes that they were written with, and the 16 GiB
+    /// that were written last with their checksums; [`verify`] reads all.
+    pub fn open(path: &Path, run: &Run, force: bool) -> Result<Self> {
+        run.check()?;
+        fs::create_dir_all(path).map_err(Error::file("create", path))?;
+        refuse_foreign(path)?;
+        let lock = Lock::take(path)?;
+        probe(path)?;
+        if force {
+            empty(path, run)?;
+        }
+        let (manifest, notes) = match Manifest::read(path)? {
+            None => (create(path, run)?, Vec::new()),
+            Some(manifest) => resume(path, manifest, run)?,
+        };
+        make_folders(path, run)?;
+        remove_unlisted(path, &manifest)?;
+        Ok(Self {
+            path: path.to_owned(),
+            manifest,
+            notes,
+            _lock: lock,
+        })
     }
 
     /// What was found damaged and will be done again, in words.
     pub fn notes(&self) -> &[String] {
-        unimplemented!()
+        &self.notes
     }
 
     /// The windows that need not be done again, by number. There may be gaps.
     pub fn finished(&self) -> &[WindowLine] {
-        &self.finished
+        let windows = &self.manifest.windows;
+        &windows[..windows.partition_point(|line| line.kind == Kind::Window)]
     }
 
-    /// How many records window `number` must have to meet the next finished window; `None` where none follows. `first` is
-    /// the position of its first record.
-    pub fn cut(&self, _number: u64, _first: u64) -> Option<u64> {
-        unimplemented!()
+    /// Whether the run has ended and nothing of it was lost since.
+    pub fn has_ended(&self) -> bool {
+        self.manifest.ended
+    }
+
+    /// How many records window `number` is to have, so that it and those after it end where the next finished window begins;
+    /// `None` where none follows. `first` is the position of its first record.
+    pub fn cut(&self, number: u64, first: u64) -> Option<u64> {
+        let finished = self.finished();
+        let next = &finished.get(finished.partition_point(|line| line.number <= number))?;
+        let records = next.first.checked_sub(first)?;
+        Some(records.div_ceil(next.number - number))
     }
 
     /// Writes the rows of a window; they are durable when it returns. Windows may come in any order.
     ///
     /// A window that is finished already may come again with the records that [`Self::duplicates`] gave back, all others
-    /// [`crate::rows::Outcome::Elsewhere`]. After an error nothing of the window is left but what a later `open` cleans up.
-    pub fn write(&mut self, _rows: &Rows) -> Result<Written> {
-        unimplemented!()
-    }
+    /// [`Outcome::Elsewhere`]. After an error nothing of the window stays, and it may be written again.
+    pub fn write(&mut self, rows: &Rows) -> Result<Written> {
+        let window = &rows.window;
+        if rows.outcomes.len() != window.len() {
+            let (outcomes, records) = (rows.outcomes.len(), window.len());
+            return Err(Error::new(format!(
+                "window {} has {outcomes} outcomes of {records} records",
+                window.number
+            )));
+        }
+        let again = self
+            .finished()
+            .binary_search_by_key(&window.number, |line| line.number)
+            .is_ok();
+        let kind = if again { Kind::Again } else { Kind::Window };
+        let number = if again {
+            self.next(kind)
+        } else {
+            window.number
+        };
+        let stem = stem(kind, number);
 
-    /// Once all windows are finished: gives the records that are [`crate::rows::Outcome::Same`] rows of their own. Returns
-    /// the positions of those that prove different from their record (their 64-bit hashes collide) and have to be computed.
-    pub fn duplicates(&mut self) -> Result<Vec<u64>> {
-        unimplemented!()
-    }
-
-    /// Puts the rows of all shards into input order. To be called after [`Self::duplicates`].
-    pub fn sort(&mut self) -> Result<()> {
-        unimplemented!()
+        let mut batch = Batch::new(&self.path);
+        let mut sorted = Sorted::of(rows);
+        let mut shards = Vec::new();
+        let run = &self.manifest.run;
+        for output in run.outputs.iter().filter(|_| !sorted.done.is_empty()) {
+            sorted.frame.shapes = self.shapes(output, rows, &sorted.done)?;
+            let mut source = Fresh {
+                values: &*rows.values,
+                output: &output.name,
+                records: &sorted.done,
+                stored: run.values,
+                overflowed: 0,
+            };
+            let shard = shard::write(&mut batch, run, output, &stem, &sorted.frame, &mut source)?;
+            let overflowed = source.overflowed;
+            shards.push(ShardLine {
+                overflowed,
+                ..shard
+            });
+        }
+        let failures = write_sheet(&mut batch, &stem, "failed", "reason", &sorted.failed)?;
+        let waiting = write_sheet(&mut batch, &stem, "waiting", "same_as", &sorted.waiting)?;
+        let line = WindowLine {
+            kind,
+            number,
+            first: window.first,
+            count: window.len() as u64,
+            digest: rows.digest,
+            done: sorted.done.len() as u64,
+            failed: sorted.failed.len() as u64,
+            same: sorted.waiting.len() as u64,
+            records: if again {
+                sorted.positions()
+            } else {
+                Vec::new()
+            },
+            shards,
+            failures,
+            waiting,
+        };
+        let written = Written {
+            bytes: line.files().map(|file| file.bytes).sum(),
+            overflowed: line.shards.iter().map(|shard| shard.overflowed).sum(),
+        };
+        commit(&mut self.manifest, batch, line)?;
+        Ok(written)
     }
 
     /// What is in the directory so far.
     pub fn totals(&self) -> Totals {
-        unimplemented!()
+        self.manifest
+            .windows
+            .iter()
+            .fold(Totals::default(), |sum, line| Totals {
+                rows: sum.rows + line.done,
+                failed: sum.failed + line.failed,
+                overflowed: sum.overflowed
+                    + line
+                        .shards
+                        .iter()
+                        .map(|shard| shard.overflowed)
+                        .sum::<u64>(),
+            })
     }
 
-    /// Ends the run: writes `summary`, `failures.tsv`, and the indexes of ragged outputs.
-    pub fn finish(self, _summary: &Summary) -> Result<Totals> {
-        unimplemented!()
+    /// The number for a further line of a kind.
+    fn next(&self, kind: Kind) -> u64 {
+        let lines = self
+            .manifest
+            .windows
+            .iter()
+            .filter(|line| line.kind == kind);
+        lines.map(|line| line.number + 1).max().unwrap_or(0)
+    }
+
+    /// The shapes of an output of these records, which must go with those in the shards that are there.
+    fn shapes(&self, output: &Output, rows: &Rows, records: &[usize]) -> Result<Shapes> {
+        let Output { name, layout } = output;
+        if !rows.values.names().contains(name) {
+            return Err(Error::new(format!(
+                "the tool gives no output {name:?}; ask for one of {:?}",
+                rows.values.names()
+            )));
+        }
+        let mut shards = self.manifest.windows.iter().flat_map(|line| &line.shards);
+        let mut inner = shards
+            .find(|shard| shard.output == *name)
+            .map(|shard| shard.inner.clone());
+        let mut shapes: Option<Shapes> = None;
+        for &record in records {
+            let (shape, values) = rows.values.get(record, name);
+            let (outer, alike) = layout.split(shape);
+            let inner = inner.get_or_insert_with(|| alike.to_owned());
+            let shapes = shapes.get_or_insert_with(|| Shapes::new(outer.len(), inner));
+            if alike != shapes.inner
+                || outer.len() != shapes.rank()
+                || shape.iter().product::<usize>() != values.len()
+            {
+                return Err(Error::new(format!(
+                    "{name} of record {} ({}) has {} values of shape {shape:?}, other records have {} dimensions that end in \
+                     {:?}: this output cannot be stored as {layout:?}",
+                    rows.window.first + record as u64,
+                    escape(rows.window.ids.get(record)),
+                    values.len(),
+                    shapes.rank() + shapes.inner.len(),
+                    shapes.inner,
+                )));
+            }
+            shapes.push(outer);
+        }
+        Ok(shapes.unwrap_or_default())
     }
 }
 
-/// Joins the finished directories of all parts of one run, in any order, into a new one: hard links where the file system
-/// has them, else copies.
-pub fn merge(_parts: &[PathBuf], _into: &Path) -> Result<Totals> {
-    unimplemented!()
+/// The records of a window by what became of them.
+struct Sorted<'a> {
+    /// Those with rows.
+    done: Vec<usize>,
+    /// Whose their rows are.
+    frame: Frame,
+    failed: Vec<(Head<'a>, String)>,
+    waiting: Vec<(Head<'a>, String)>,
+}
+
+impl<'a> Sorted<'a> {
+    fn of(rows: &'a Rows) -> Self {
+        let mut sorted = Self {
+            done: Vec::new(),
+            frame: Frame::default(),
+            failed: Vec::new(),
+            waiting: Vec::new(),
+        };
+        for (record, outcome) in rows.outcomes.iter().enumerate() {
+            let head = || Head::of(&rows.window, record);
+            match outcome {
+                Outcome::Done => {
+                    sorted.done.push(record);
+                    sorted.frame.heads.push(head());
+                }
+                Outcome::Failed(reason) => sorted.failed.push((head(), escape(reason.as_bytes()))),
+                Outcome::Same(first) => sorted.waiting.push((head(), first.to_string())),
+                Outcome::Elsewhere => {}
+            }
+        }
+        sorted
+    }
+
+    /// Of the records that need nothing more.
+    fn positions(&self) -> Vec<u64> {
+        let failed = self.failed.iter().map(|(head, _)| head.index);
+        let mut positions: Vec<u64> = self
+            .frame
+            .heads
+            .index
+            .iter()
+            .copied()
+            .chain(failed)
+            .collect();
+        positions.sort_unstable();
+        positions
+    }
+}
+
+/// Writes a sheet of records, unless there are none.
+fn write_sheet(
+    batch: &mut Batch,
+    stem: &str,
+    what: &str,
+    last: &str,
+    lines: &[(Head, String)],
+) -> Result<Vec<FileLine>> {
+    if lines.is_empty() {
+        return Ok(Vec::new());
+    }
+    let name = format!("{RECORDS}/{stem}.{what}.tsv");
+    let (file, ()) = batch.write(&name, |draft| {
+        sheet::write(draft, last, lines.iter().cloned())
+    })?;
+    Ok(vec![file])
+}
+
+/// Gives files their names and then lists them.
+fn commit(manifest: &mut Manifest, mut batch: Batch, line: WindowLine) -> Result<()> {
+    batch.publish()?;
+    manifest.append(line)?;
+    batch.keep();
+    Ok(())
+}
+
+/// How the files of a line are called. In alphabetical order, windows come in input order, then what came later.
+fn stem(kind: Kind, number: u64) -> String {
+    match kind {
+        Kind::Window => format!("{number:08}"),
+        Kind::Again => format!("again-{number:08}"),
+        Kind::Copies => format!("copies-{number:08}"),
+    }
+}
+
+/// Whether a file in the folder of an output may have been written here.
+fn is_ours(name: &str) -> bool {
+    let name = name.strip_suffix(file::UNFINISHED).unwrap_or(name);
+    let Some((stem, extension)) = name.split_once('.') else {
+        return false;
+    };
+    let number = stem
+        .trim_start_matches("again-")
+        .trim_start_matches("copies-");
+    let extensions = [
+        "parquet",
+        "safetensors",
+        "npy",
+        "tsv",
+        "failed.tsv",
+        "waiting.tsv",
+    ];
+    name == INDEX
+        || number.starts_with(|letter: char| letter.is_ascii_digit())
+            && extensions.contains(&extension)
+}
+
+/// Refuses a directory with files in it that is not the output of a run: they would be mixed with its shards.
+fn refuse_foreign(path: &Path) -> Result<()> {
+    if path.join(manifest::NAME).exists() {
+        return Ok(());
+    }
+    for entry in fs::read_dir(path).map_err(Error::file("read", path))? {
+        let name = entry.map_err(Error::file("read", path))?.file_name();
+        let ours = name == lock::NAME || name.to_string_lossy().ends_with(file::UNFINISHED);
+        if !ours {
+            return Err(Error::usage(format!(
+                "{} holds {} and is not the output of a run; choose a new or an empty directory",
+                path.display(),
+                name.display()
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Learns whether files can be created, before anything is computed that could not be kept.
+fn probe(path: &Path) -> Result<()> {
+    let probe = path.join(format!("probe{}", file::UNFINISHED));
+    File::create(&probe).map_err(Error::file("create", &probe))?;
+    file::remove(&probe)
+}
+
+/// Removes what an earlier run wrote, whatever state it is in.
+fn empty(path: &Path, run: &Run) -> Result<()> {
+    let before = Manifest::read(path).ok().flatten();
+    let outputs = before
+        .iter()
+        .flat_map(|manifest| &manifest.run.outputs)
+        .chain(&run.outputs);
+    let folders: BTreeSet<_> = outputs
+        .map(|output| output.name.as_str())
+        .chain([RECORDS])
+        .collect();
+    file::remove(&path.join(manifest::NAME))?;
+    for folder in folders.into_iter().map(|folder| path.join(folder)) {
+        remove_ours(&folder, |_| true)?;
+        let _ = fs::remove_dir(&folder); // stays where it holds files of others
+    }
+    SUMMARY
+        .iter()
+        .chain([&FAILURES])
+        .try_for_each(|name| file::remove(&path.join(name)))
+}
+
+/// Begins a run, in a directory whose name is durable.
+fn create(path: &Path, run: &Run) -> Result<Manifest> {
+    let manifest = Manifest::create(path, run)?;
+    if let Some(parent) = path
+        .canonicalize()
+        .map_err(Error::file("read", path))?
+        .parent()
+    {
+        file::sync_folder(parent)?;
+    }
+    Ok(manifest)
+}
+
+/// Checks that `manifest` is of this run, and drops from it what is damaged; says what that was.
+fn resume(path: &Path, mut manifest: Manifest, run: &Run) -> Result<(Manifest, Vec<String>)> {
+    let differences = manifest.run.differences(run);
+    if !differences.is_empty() {
+        return Err(Error::usage(format!(
+            "{} holds another run; choose another directory, give that run's command, or start anew with --force. These \
+             differ:\n  {}",
+            path.display(),
+            differences.join("\n  ")
+        )));
+    }
+    let mut notes = Vec::new();
+    if manifest.is_torn() {
+        notes.push(format!(
+            "{} has lines that are torn; what they listed is done again",
+            manifest::NAME
+        ));
+        manifest.mend()?;
+    }
+    let mut unread = READ_ON_OPEN;
+    let mut whole = Vec::with_capacity(manifest.windows.len());
+    let mut lost = Vec::new();
+    for line in manifest.windows.drain(..).rev() {
+        let damage = line.files().find_map(|file| {
+            let read = file.bytes <= unread;
+            unread = unread.saturating_sub(file.bytes);
+            if read {
+                file.damage(path)
+            } else {
+                file.misfit(path)
+            }
+        });
+        match damage {
+            Some(damage) => {
+                notes.push(format!("{damage}; {}", remedy(&line)));
+                lost.extend((line.kind == Kind::Window).then(|| line.first..line.end()));
+            }
+            None => whole.push(line),
+        }
+    }
+    whole.reverse();
+    // The rows of a window that is done again are copied again, where they are copies.
+    whole.retain(|line| {
+        line.kind == Kind::Window
+            || !lost
+                .iter()
+                .any(|span| line.first < span.end && span.start < line.end())
+    });
+    manifest.windows = whole;
+    if !notes.is_empty() {
+        manifest.ended = false;
+        manifest.rewrite()?;
+    }
+    Ok((manifest, notes))
+}
+
+fn remedy(line: &WindowLine) -> String {
+    let WindowLine { first, count, .. } = line;
+    format!(
+        "what it holds of records {first} to {} is done again",
+        first + count.saturating_sub(1)
+    )
+}
+
+fn make_folders(path: &Path, run: &Run) -> Result<()> {
+    for folder in run
+        .outputs
+        .iter()
+        .map(|output| output.name.as_str())
+        .chain([RECORDS])
+    {
+        let folder = path.join(folder);
+        fs::create_dir_all(&folder).map_err(Error::file("create", &folder))?;
+    }
+    file::sync_folder(path)
+}
+
+/// Removes files that were being written, or not listed yet, when a run was cut off.
+fn remove_unlisted(path: &Path, manifest: &Manifest) -> Result<()> {
+    let files = manifest.windows.iter().flat_map(WindowLine::files);
+    let mut listed: HashSet<PathBuf> = files.map(|file| path.join(&file.name)).collect();
+    let outputs = manifest
+        .run
+        .outputs
+        .iter()
+        .map(|output| path.join(&output.name));
+    let outputs: Vec<_> = outputs.collect();
+    if manifest.ended {
+        listed.extend(outputs.iter().map(|output| output.join(INDEX)));
+    }
+    for folder in outputs.into_iter().chain([path.join(RECORDS)]) {
+        remove_ours(&folder, |file| !listed.contains(file))?;
+    }
+    Ok(())
+}
+
+/// Removes those of our files in a folder for which `gone` says so.
+fn remove_ours(folder: &Path, gone: impl Fn(&Path) -> bool) -> Result<()> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(Error::file("read", folder)(error)),
+    };
+    for entry in entries {
+        let entry = entry.map_err(Error::file("read", folder))?;
+        let path = entry.path();
+        if is_ours(&entry.file_name().to_string_lossy()) && gone(&path) {
+            file::remove(&path)?;
+        }
+    }
+    Ok(())
+}
+
+/// The manifest of a directory that a run has written to.
+fn manifest_of(path: &Path) -> Result<Manifest> {
+    Manifest::read(path)?.ok_or_else(|| {
+        let what = format!("{} holds no {}", path.display(), manifest::NAME);
+        Error::usage(format!(
+            "{what}: it is not the output of a run; name the directory that was given to --output"
+        ))
+    })
 }
 
 /// Puts the rows of a finished directory into input order.
-pub fn sort(_path: &Path) -> Result<()> {
-    unimplemented!()
+pub fn sort(path: &Path) -> Result<()> {
+    let run = manifest_of(path)?.run;
+    let mut directory = Directory::open(path, &run, false)?;
+    directory.must_have_ended()?;
+    directory.sort()?;
+    directory.finish(&Summary::new()).map(drop)
 }
 
 /// Reads every shard and compares it with its checksum; returns a line for each that is damaged or missing.
-pub fn verify(_path: &Path) -> Result<Vec<String>> {
-    unimplemented!()
+pub fn verify(path: &Path) -> Result<Vec<String>> {
+    let manifest = manifest_of(path)?;
+    let mut damaged: Vec<_> = manifest
+        .windows
+        .iter()
+        .flat_map(WindowLine::files)
+        .filter_map(|file| file.damage(path))
+        .collect();
+    if manifest.is_torn() {
+        damaged.push(format!("{} has lines that are torn", manifest::NAME));
+    }
+    Ok(damaged)
 }

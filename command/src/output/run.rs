@@ -1,8 +1,11 @@
 //! What must be the same for a run to go on in its directory.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::error::{Error, Result};
 
 /// A run, as its directory remembers it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,8 +36,19 @@ pub enum Layout {
     Row,
     /// `[length, width]` of one width, as `per_residue` and `logits` are: their rows, one record behind the other.
     Matrix,
-    /// Any shapes, as `contacts` has: their values, one record behind the other.
+    /// `[length, length]`, as `contacts` is, or any other shapes of one rank: their values, one record behind the other.
     Ragged,
+}
+
+impl Layout {
+    /// Splits the shape of a record: what may differ between records, and what may not.
+    pub fn split(self, shape: &[usize]) -> (&[usize], &[usize]) {
+        shape.split_at(match self {
+            Self::Row => 0,
+            Self::Matrix => shape.len().min(1),
+            Self::Ragged => shape.len(),
+        })
+    }
 }
 
 /// In what type values are stored. Tools give 32 bits.
@@ -72,4 +86,87 @@ pub enum Format {
 pub struct Part {
     pub index: u32,
     pub count: u32,
+}
+
+impl Run {
+    /// Refuses names of outputs that cannot be folders.
+    pub(super) fn check(&self) -> Result<()> {
+        if self.outputs.is_empty() {
+            return Err(Error::usage(
+                "no output is asked for; name at least one, as in --output mean",
+            ));
+        }
+        let mut names = BTreeSet::new();
+        for Output { name, .. } in &self.outputs {
+            let letters = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+            if name.is_empty()
+                || name.starts_with('.')
+                || name == super::RECORDS
+                || !name.bytes().all(letters)
+            {
+                return Err(Error::usage(format!(
+                    "the output {name:?} cannot be the name of a folder: letters, digits, '.', '_' and '-' are possible, \
+                     beginning with no '.', and not {:?}",
+                    super::RECORDS
+                )));
+            }
+            if !names.insert(name) {
+                return Err(Error::usage(format!(
+                    "the output {name:?} is asked for twice; name it once"
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// What differs from `now`, a line each; none where both are one run.
+    pub(super) fn differences(&self, now: &Self) -> Vec<String> {
+        let (before, now) = (self.shown(), now.shown());
+        let names: BTreeSet<_> = before.keys().chain(now.keys()).collect();
+        let value = |of: &BTreeMap<String, String>, name: &String| {
+            of.get(name).map_or("not set".into(), String::clone)
+        };
+        names
+            .into_iter()
+            .filter(|name| before.get(*name) != now.get(*name))
+            .map(|name| {
+                format!(
+                    "{name}: {} there, {} now",
+                    value(&before, name),
+                    value(&now, name)
+                )
+            })
+            .collect()
+    }
+
+    /// All of it as names and values.
+    fn shown(&self) -> BTreeMap<String, String> {
+        let mut shown = self.settings.clone();
+        let outputs = self.outputs.iter().map(|output| output.name.as_str());
+        shown.insert("outputs".into(), outputs.collect::<Vec<_>>().join(", "));
+        shown.insert(
+            "layouts".into(),
+            word(
+                &self
+                    .outputs
+                    .iter()
+                    .map(|output| output.layout)
+                    .collect::<Vec<_>>(),
+            ),
+        );
+        shown.insert("values".into(), word(&self.values));
+        shown.insert("format".into(), word(&self.format));
+        if let Some(Part { index, count }) = self.shard {
+            shown.insert("shard".into(), format!("{index}/{count}"));
+        }
+        shown
+    }
+}
+
+fn word(value: &impl Serialize) -> String {
+    match serde_json::to_value(value) {
+        Ok(Value::String(word)) => word,
+        Ok(other) => other.to_string(),
+        Err(error) => error.to_string(),
+    }
 }
