@@ -154,3 +154,53 @@ impl Records for Fasta {
         Ok(found)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Gives bytes away in pieces of these lengths, over and over.
+    struct Pieces(Vec<u8>, Vec<usize>);
+
+    impl Read for Pieces {
+        fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+            self.1.rotate_left(1);
+            let count = self.1[0].min(buffer.len()).min(self.0.len());
+            buffer[..count].copy_from_slice(&self.0[..count]);
+            self.0.drain(..count);
+            Ok(count)
+        }
+    }
+
+    fn read(bytes: Bytes) -> Result<(Strings, Strings)> {
+        let mut fasta = Fasta::new(bytes, "it".to_owned())?;
+        let mut records = (Strings::default(), Strings::default());
+        while fasta.read(&mut records.0, &mut records.1)? {}
+        Ok(records)
+    }
+
+    proptest! {
+        #[test]
+        fn pieces_in_which_a_file_arrives_do_not_matter(
+            text in vec(prop::sample::select(b">>;;\n\n\r \taA*\xef\xbb\xbf".to_vec()), 0..60),
+            pieces in vec(1..9_usize, 1..9),
+        ) {
+            let text = [b">".to_vec(), text].concat();
+            let whole = read(Box::new(Pieces(text.clone(), vec![usize::MAX]))).map_err(|error| error.to_string());
+            let pieces = read(Box::new(Pieces(text, pieces))).map_err(|error| error.to_string());
+            prop_assert_eq!(whole, pieces);
+        }
+    }
+
+    #[test]
+    fn a_record_without_end_is_refused_before_memory_is_full() {
+        for begin in [">", ">id\n"] {
+            let endless = begin.as_bytes().chain(std::io::repeat(b'A'));
+            let error = read(Box::new(endless)).unwrap_err().to_string();
+            assert!(error.contains("longer than the 256 MiB"), "{error}");
+        }
+    }
+}
