@@ -8,8 +8,8 @@ use std::io::{BufRead, BufReader, Read};
 use memchr::memchr;
 
 use super::bytes::{Bytes, buffered, peek, unreadable};
-use super::residues::{self, is_space};
-use super::{MOST_BYTES, Records, too_long};
+
+use super::{MOST_BYTES, Records, residues, too_long};
 use crate::error::{Error, Result};
 use crate::window::Strings;
 
@@ -41,11 +41,20 @@ impl Fasta {
             match first {
                 b'>' => return Ok(true),
                 b';' => self.read_line(|_| 0)?,
-                first if is_space(first) => self.read_line(|_| 0)?,
-                first => return Err(self.no_fasta(first)),
+                _ => self.read_blank_line()?,
             }
         }
         Ok(false)
+    }
+
+    fn read_blank_line(&mut self) -> Result<()> {
+        let line = self.line;
+        let mut letter = None;
+        self.read_line(|piece| {
+            letter = letter.or(piece.trim_ascii_start().first().copied());
+            0
+        })?;
+        letter.map_or(Ok(()), |letter| Err(no_fasta(&self.name, line, letter)))
     }
 
     fn read_id(&mut self, ids: &mut Strings) -> Result<()> {
@@ -56,7 +65,7 @@ impl Fasta {
                 piece = piece.trim_ascii_start();
             }
             if !ended {
-                let end = piece.iter().position(|&byte| is_space(byte));
+                let end = piece.iter().position(u8::is_ascii_whitespace);
                 ids.append(&piece[..end.unwrap_or(piece.len())]);
                 ended = end.is_some();
             }
@@ -110,28 +119,27 @@ impl Fasta {
             Err(error) => Err(unreadable(&self.name, &error)),
         }
     }
+}
 
-    /// That the file begins with `first`.
-    fn no_fasta(&self, first: u8) -> Error {
-        let Self { name, line, .. } = self;
-        Error::new(if first == b'@' {
-            format!(
-                "{name} is FASTQ (line {line} begins with `@`), and FASTA is read; convert it: \
-                 sed -n '1~4s/^@/>/p;2~4p' {name} > sequences.fasta"
-            )
-        } else if first.is_ascii_graphic() {
-            format!(
-                "{name} is no FASTA: line {line} begins with `{}`, where the `>` of a first record belongs; \
-                 say what it is by --format fasta|csv|tsv|parquet, or put a line `>id` there",
-                first.escape_ascii()
-            )
-        } else {
-            format!(
-                "{name} is no FASTA: line {line} begins with the byte 0x{first:02x}, and text is read; \
-                 say what it is by --format fasta|csv|tsv|parquet, or convert it to FASTA"
-            )
-        })
-    }
+/// That `letter` comes first in a line that should be the first of a record.
+fn no_fasta(name: &str, line: u64, letter: u8) -> Error {
+    Error::new(if letter == b'@' {
+        format!(
+            "{name} is FASTQ (line {line} begins with `@`), and FASTA is read; convert it: \
+             sed -n '1~4s/^@/>/p;2~4p' {name} > sequences.fasta"
+        )
+    } else if letter.is_ascii_graphic() {
+        format!(
+            "{name} is no FASTA: line {line} begins with `{}`, where the `>` of a first record belongs; \
+             say what it is by --format fasta|csv|tsv|parquet, or put a line `>id` there",
+            char::from(letter)
+        )
+    } else {
+        format!(
+            "{name} is no FASTA: line {line} begins with the byte 0x{letter:02x}, and text is read; \
+             say what it is by --format fasta|csv|tsv|parquet, or convert it to FASTA"
+        )
+    })
 }
 
 /// Text without the mark by which some editors begin UTF-8.
@@ -152,5 +160,55 @@ impl Records for Fasta {
             self.read_sequence(sequences)?;
         }
         Ok(found)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Gives bytes away in pieces of these lengths, over and over.
+    struct Pieces(Vec<u8>, Vec<usize>);
+
+    impl Read for Pieces {
+        fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+            self.1.rotate_left(1);
+            let count = self.1[0].min(buffer.len()).min(self.0.len());
+            buffer[..count].copy_from_slice(&self.0[..count]);
+            self.0.drain(..count);
+            Ok(count)
+        }
+    }
+
+    fn read(bytes: Bytes) -> Result<(Strings, Strings)> {
+        let mut fasta = Fasta::new(bytes, "it".to_owned())?;
+        let mut records = (Strings::default(), Strings::default());
+        while fasta.read(&mut records.0, &mut records.1)? {}
+        Ok(records)
+    }
+
+    proptest! {
+        #[test]
+        fn pieces_in_which_a_file_arrives_do_not_matter(
+            text in vec(prop::sample::select(b">>;;\n\n\r \taA*\xef\xbb\xbf".to_vec()), 0..60),
+            pieces in vec(1..9_usize, 1..9),
+        ) {
+            let text = [b">".to_vec(), text].concat();
+            let whole = read(Box::new(Pieces(text.clone(), vec![usize::MAX]))).map_err(|error| error.to_string());
+            let pieces = read(Box::new(Pieces(text, pieces))).map_err(|error| error.to_string());
+            prop_assert_eq!(whole, pieces);
+        }
+    }
+
+    #[test]
+    fn a_record_without_end_is_refused_before_memory_is_full() {
+        for begin in [">", ">id\n"] {
+            let endless = begin.as_bytes().chain(std::io::repeat(b'A'));
+            let error = read(Box::new(endless)).unwrap_err().to_string();
+            assert!(error.contains("longer than the 256 MiB"), "{error}");
+        }
     }
 }

@@ -22,7 +22,7 @@ use crate::window::{Strings, Window};
 use files::File;
 
 /// A longer id or sequence is not read: it is no protein, and memory has an end.
-const MOST_BYTES: usize = 1 << 30;
+const MOST_BYTES: usize = 256 << 20;
 
 /// How files are read.
 #[derive(Debug, Clone, Default)]
@@ -151,8 +151,9 @@ impl Input {
 /// That a record of `name` is longer than what is read.
 fn too_long(name: &str, unit: &str, number: u64) -> Error {
     Error::new(format!(
-        "{name}, {unit} {number}: the record is longer than {MOST_BYTES} bytes, the most that is read; \
-         remove it, if it is meant to be there at all"
+        "{name}, {unit} {number}: the record is longer than the {} MiB that are read; \
+         remove it, if it is meant to be one record at all",
+        MOST_BYTES >> 20
     ))
 }
 

@@ -1,6 +1,7 @@
 //! Columns of Parquet files: text or bytes; ids may be whole numbers, too. What is null is empty.
 
 use std::fs::File;
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -55,7 +56,9 @@ impl Parquet {
         let bytes = file.metadata().map_or(0, |metadata| metadata.len());
         // Without Arrow's own description text is text, and not one of several forms of it.
         let plain = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-        let table = ParquetRecordBatchReaderBuilder::try_new_with_options(file, plain);
+        let table = unwound(&name, || {
+            ParquetRecordBatchReaderBuilder::try_new_with_options(file, plain)
+        })?;
         let table = table.map_err(|error| damaged(&name, &error))?;
 
         let schema = Arc::clone(table.schema());
@@ -78,7 +81,9 @@ impl Parquet {
             bytes_read,
         };
         let columns = ProjectionMask::roots(table.parquet_schema(), [id, sequence]);
-        let batches = table.with_projection(columns).with_batch_size(ROWS).build();
+        let batches = unwound(&name, || {
+            table.with_projection(columns).with_batch_size(ROWS).build()
+        })?;
         let batches = batches.map_err(|error| damaged(&name, &error))?;
         Ok(Self {
             name,
@@ -94,7 +99,7 @@ impl Parquet {
 
     /// Decodes the rows that come next. Whether there were any.
     fn decode(&mut self) -> Result<bool> {
-        match self.batches.next() {
+        match unwound(&self.name, || self.batches.next())? {
             Some(Ok(batch)) => {
                 self.progress.add(batch.num_rows());
                 self.batch = batch;
@@ -175,6 +180,12 @@ fn no_text(column: &Field, table: &str) -> Error {
 
 fn damaged(name: &str, error: &impl std::fmt::Display) -> Error {
     Error::new(format!("{name} cannot be read as Parquet: {error}"))
+}
+
+/// What `read` gives, or an error where it panics, as the crate does in some damaged files.
+fn unwound<T>(name: &str, read: impl FnOnce() -> T) -> Result<T> {
+    panic::catch_unwind(AssertUnwindSafe(read))
+        .map_err(|_| damaged(name, &"its reader stumbled over it"))
 }
 
 /// The share of a file's bytes that its rows so far stand for.

@@ -10,15 +10,10 @@ pub fn end(sequences: &mut Strings) {
         least = least.min(*byte);
     }
     if least <= b' ' {
-        sequences.retain_open(|byte| !is_space(byte));
+        sequences.retain_open(|byte| !byte.is_ascii_whitespace());
     }
     if let [residues @ .., b'*'] = sequences.open() {
         sequences.truncate_open(residues.len());
     }
     sequences.end();
-}
-
-/// That of ASCII: tab, line feed, vertical tab, form feed, carriage return, space.
-pub fn is_space(byte: u8) -> bool {
-    matches!(byte, b'\t'..=b'\r' | b' ')
 }
