@@ -18,8 +18,8 @@ COMMAND = os.environ.get("TOOLPOOL_TEST_COMMAND", str(ROOT / "target/release/too
 MODEL = os.environ.get("TOOLPOOL_TEST_TINY_MODEL", str(ROOT / "build/models/esm2_tiny_random"))
 RESIDUES = "ACDEFGHIKLMNPQRSTVWY"
 
-# What differs between two runs of one input: how long they took.
-OF_THE_SESSION = {"report.json", "trace.json", "timeline.svg"}
+# What differs between two runs of one input: how long they took, and who did them.
+OF_THE_SESSION = {"report.json", "trace.json", "timeline.svg", "lock"}
 
 
 def run(*arguments: object, **options) -> subprocess.CompletedProcess:

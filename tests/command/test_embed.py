@@ -119,7 +119,7 @@ def test_fp16_is_rounded_to_nearest_even(fasta: Path, tmp_path: Path):
     [
         (["--outputs", "moan"], "mean, bos, per_residue, logits, contacts"),
         (["--layers", "99"], "0 (the embedding) to 3"),
-        (["--devices", "cuda:77"], "cuda:77"),
+        (["--devices", "cuda:77"], "CUDA"),
         (["--set", "nonsense=1"], "nonsense"),
         (["--overlap", "3"], "--on-long window"),
         (["--on-long", "window", "--outputs", "contacts"], "contacts"),

@@ -42,8 +42,6 @@ pub struct Counts {
     pub resumed: u64,
     pub windows: u64,
     pub bytes_written: u64,
-    /// Finite values that became infinite in 16 bits.
-    pub overflowed: u64,
 }
 
 impl Ledger {
@@ -99,7 +97,6 @@ impl Ledger {
     /// A shard was written.
     pub fn written(&mut self, written: Written) {
         self.counts.bytes_written += written.bytes;
-        self.counts.overflowed += written.overflowed;
     }
 
     /// How all of it went.
@@ -145,6 +142,7 @@ impl Ledger {
         json!({
             "rows": totals.rows,
             "failed": totals.failed,
+            "overflowed": totals.overflowed,
             "residues": self.lengths.residues(),
             "residues_per_s": self.residues_per_s(),
             "session": self.counts,

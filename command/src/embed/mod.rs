@@ -117,10 +117,10 @@ fn remark(arguments: &Embed, ledger: &Ledger, totals: Totals) {
             first.unwrap_or_default()
         ));
     }
-    if counts.overflowed > 0 {
+    if totals.overflowed > 0 {
         terminal::warn(&format!(
             "{} beyond 65504 became infinite in fp16; use --output-dtype fp32 to keep them",
-            count(counts.overflowed, "value")
+            count(totals.overflowed, "value")
         ));
     }
     if totals.failed > 0 {
