@@ -46,9 +46,8 @@ const FAILURES: &str = "failures.tsv";
 /// What finds a record in the shards of an output.
 const INDEX: &str = "index.parquet";
 
-/// How many bytes of shards are read and compared with their checksums when a directory is opened: some seconds of a good
-/// disk. Those that were written last come first; of the others the sizes are compared.
-const READ_ON_OPEN: u64 = 16 << 30;
+/// How many bytes of shards are read and compared with their checksums when a directory is opened: seconds of a good disk. Those that were written last come first; of the others the sizes are compared.
+const READ_ON_OPEN: u64 = 4 << 30;
 
 /// What a window took on the disk.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -119,20 +118,6 @@ impl Directory {
     pub fn finished(&self) -> &[WindowLine] {
         let windows = &self.manifest.windows;
         &windows[..windows.partition_point(|line| line.kind == Kind::Window)]
-    }
-
-    /// Whether the run has ended and nothing of it was lost since.
-    pub fn has_ended(&self) -> bool {
-        self.manifest.ended
-    }
-
-    /// How many records window `number` is to have, so that it and those after it end where the next finished window begins;
-    /// `None` where none follows. `first` is the position of its first record.
-    pub fn cut(&self, number: u64, first: u64) -> Option<u64> {
-        let finished = self.finished();
-        let next = &finished.get(finished.partition_point(|line| line.number <= number))?;
-        let records = next.first.checked_sub(first)?;
-        Some(records.div_ceil(next.number - number))
     }
 
     /// Writes the rows of a window; they are durable when it returns. Windows may come in any order.
