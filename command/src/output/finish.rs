@@ -25,7 +25,7 @@ impl Directory {
 
     /// Refuses a directory that is not complete.
     pub(super) fn must_have_ended(&self) -> Result<()> {
-        if self.has_ended() {
+        if self.manifest.ended {
             return Ok(());
         }
         let lost: String = self

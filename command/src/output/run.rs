@@ -93,7 +93,7 @@ impl Run {
     pub(super) fn check(&self) -> Result<()> {
         if self.outputs.is_empty() {
             return Err(Error::usage(
-                "no output is asked for; name at least one, as in --output mean",
+                "no output is asked for; name at least one, as in --outputs mean",
             ));
         }
         let mut names = BTreeSet::new();

@@ -4,10 +4,11 @@ use std::ops::Range;
 
 use super::file::{Batch, FileLine};
 use super::manifest::{Kind, WindowLine};
+use super::open::remove_unlisted;
 use super::run::Output;
 use super::shard::{self, Frame, Shapes, Shard, ShardLine};
 use super::values::Source;
-use super::{Directory, remove_unlisted, sheet, stem, write_sheet};
+use super::{Directory, sheet, stem, write_sheet};
 use crate::error::Result;
 
 impl Directory {

@@ -36,10 +36,14 @@ fn header(frame: &Frame, stored: ValueType) -> Vec<u8> {
     let rows: usize = (0..frame.heads.len())
         .map(|row| frame.shapes.height(row))
         .sum();
-    let dimensions: Vec<_> = std::iter::once(rows).chain(frame.shapes.inner.iter().copied()).map(|size| size.to_string()).collect();
+    let dimensions: Vec<_> = std::iter::once(rows)
+        .chain(frame.shapes.inner.iter().copied())
+        .map(|size| size.to_string())
+        .collect();
     let comma = if dimensions.len() == 1 { "," } else { "" };
     let shape = dimensions.join(", ");
-    let mut text = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': ({shape}{comma}), }}");
+    let mut text =
+        format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': ({shape}{comma}), }}");
     let begin = MAGIC.len() + size_of::<u16>();
     let padded = (begin + text.len() + 1).next_multiple_of(ALIGNMENT) - begin;
     text.extend(std::iter::repeat_n(' ', padded - 1 - text.len()));
