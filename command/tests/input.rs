@@ -118,15 +118,22 @@ fn naive(text: &[u8]) -> Option<Records> {
         .split(|&byte| byte == b'\n')
     {
         let mut words = line
-            .split(|byte| b" \t\r\x0c".contains(byte))
+            .split(u8::is_ascii_whitespace)
             .filter(|word| !word.is_empty());
         match (line.first(), records.last_mut()) {
             (Some(b';'), _) => {}
             (Some(b'>'), _) => {
-                let mut words = line[1..]
-                    .split(|byte| b" \t\r\x0c".contains(byte))
+                let header = &line[1..];
+                let mut words = header
+                    .split(u8::is_ascii_whitespace)
                     .filter(|word| !word.is_empty());
                 records.push((words.next().unwrap_or_default().to_vec(), Vec::new()));
+                if String::from_utf8_lossy(header)
+                    .trim_end_matches('\r')
+                    .contains('\r')
+                {
+                    return None;
+                }
             }
             (_, Some((_, sequence))) => {
                 sequence.extend(words.flatten().map(u8::to_ascii_uppercase))
@@ -458,6 +465,17 @@ fn what_is_no_fasta_is_refused_before_anything_is_read() {
             assert!(error.contains(word), "no `{word}` in: {error}");
         }
     }
+}
+
+#[test]
+fn lines_that_end_as_on_old_macs_are_refused_and_not_taken_for_one() {
+    let files = Files::new();
+    let path = files.with("it", ">a\nAC\r\n>b c\rDE\r>c\rFG");
+    refused(
+        &path,
+        &Options::default(),
+        &["line 3", "carriage return", "tr "],
+    );
 }
 
 #[test]

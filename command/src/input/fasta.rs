@@ -8,7 +8,6 @@ use std::io::{BufRead, BufReader, Read};
 use memchr::memchr;
 
 use super::bytes::{Bytes, buffered, peek, unreadable};
-
 use super::{MOST_BYTES, Records, residues, too_long};
 use crate::error::{Error, Result};
 use crate::window::Strings;
@@ -59,8 +58,11 @@ impl Fasta {
 
     fn read_id(&mut self, ids: &mut Strings) -> Result<()> {
         self.bytes.consume(1);
+        let line = self.line;
         let mut ended = false;
+        let mut returns = Returns::default();
         self.read_line(|mut piece| {
+            returns.watch(piece);
             if ids.open().is_empty() {
                 piece = piece.trim_ascii_start();
             }
@@ -72,6 +74,13 @@ impl Fasta {
             ids.open().len()
         })?;
         ids.end();
+        if returns.inside {
+            return Err(Error::new(format!(
+                "{name}, line {line}: a carriage return stands inside of it; lines that end in that alone, as on old \
+                 Macs, are not read; convert them: tr '\\r' '\\n' < {name} > sequences.fasta",
+                name = self.name
+            )));
+        }
         Ok(())
     }
 
@@ -117,6 +126,28 @@ impl Fasta {
         match self.bytes.fill_buf() {
             Ok(chunk) => Ok(chunk.first().copied()),
             Err(error) => Err(unreadable(&self.name, &error)),
+        }
+    }
+}
+
+/// Whether a line has carriage returns elsewhere than at its end.
+#[derive(Default)]
+struct Returns {
+    any: bool,
+    inside: bool,
+}
+
+impl Returns {
+    /// Looks at the next piece of the line.
+    fn watch(&mut self, piece: &[u8]) {
+        let begin = if self.any {
+            Some(0)
+        } else {
+            memchr(b'\r', piece)
+        };
+        if let Some(begin) = begin {
+            self.any = true;
+            self.inside |= piece[begin..].iter().any(|&byte| byte != b'\r');
         }
     }
 }

@@ -96,7 +96,7 @@ impl Input {
     }
 
     /// Replaces the window's content by the next records: at most `limit.records`, and so many that their residues are at
-    /// most `limit.residues`, but at least one. Whether there were any. After an error there is nothing more to read.
+    /// most `limit.residues`, but at least one. Whether there were any. Not to be called again after an error.
     pub fn fill(&mut self, window: &mut Window, limit: Limit) -> Result<bool> {
         window.clear();
         window.number = self.windows;
