@@ -46,6 +46,8 @@ pub enum Command {
     Fetch(Fetch),
     /// Join the directories of the shards of one run
     Merge(Merge),
+    /// Read every shard of a directory, and list what is damaged or missing
+    Verify { directory: PathBuf },
     /// Measure this machine: one table
     Bench(Bench),
     /// Print a script that completes commands in your shell

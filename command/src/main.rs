@@ -1,10 +1,11 @@
 //! The `toolpool` command.
 
 use std::io::{self, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
-use toolpool_command::args::{Command, Toolpool};
+use toolpool_command::args::{Command, Merge, Toolpool};
 use toolpool_command::error::{Error, Result};
 use toolpool_command::terminal::{self, Ending};
 use toolpool_command::{bench, devices, embed, fetch, output, run, version};
@@ -35,13 +36,8 @@ fn dispatch(arguments: &Toolpool) -> Result<Ending> {
         Some(Command::Embed(embed)) => embed::embed(embed, arguments.log_level),
         Some(Command::Run(run)) => run::run(run),
         Some(Command::Fetch(fetch)) => fetch::fetch(fetch),
-        Some(Command::Merge(merge)) => output::merge(&merge.parts, &merge.output).and_then(|totals| {
-            if merge.sort {
-                output::sort(&merge.output)?;
-            }
-            terminal::note(&format!("{} rows in {}", totals.rows, merge.output.display()));
-            Ok(Ending::of(totals))
-        }),
+        Some(Command::Merge(merge)) => join(merge),
+        Some(Command::Verify { directory }) => verify(directory),
         Some(Command::Bench(bench)) => bench::bench(bench),
         Some(Command::Completions { shell }) => {
             let mut script = Vec::new();
@@ -50,4 +46,24 @@ fn dispatch(arguments: &Toolpool) -> Result<Ending> {
             Ok(Ending::Whole)
         }
     }
+}
+
+fn join(arguments: &Merge) -> Result<Ending> {
+    let totals = output::merge(&arguments.parts, &arguments.output)?;
+    if arguments.sort {
+        output::sort(&arguments.output)?;
+    }
+    let place = arguments.output.display();
+    terminal::note(&format!("{} rows in {place}", totals.rows));
+    Ok(Ending::of(totals))
+}
+
+fn verify(directory: &Path) -> Result<Ending> {
+    let damaged = output::verify(directory)?;
+    if damaged.is_empty() {
+        terminal::note(&format!("{} is whole", directory.display()));
+        return Ok(Ending::Whole);
+    }
+    terminal::print(&damaged.join("\n"))?;
+    Ok(Ending::Failed)
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytemuck::{PodCastError, try_cast_slice};
 use toolpool::mem::{Field, Items, Results};
-use toolpool::pool::{Job, JobOptions, Pool};
+use toolpool::pool::{Job, JobOptions, Pool, Progress};
 use toolpool::report::Report;
 use toolpool::tool::Tool;
 use toolpool::value::Dtype;
@@ -91,6 +91,12 @@ impl Flight {
     /// Begins nothing more of it.
     pub fn cancel(&self) {
         self.jobs().for_each(|job| job.cancel());
+    }
+
+    /// How far it is, in records; those that run in pieces count when all of it is over.
+    #[must_use]
+    pub fn progress(&self) -> Progress {
+        self.whole.progress()
     }
 
     /// How its jobs go.

@@ -10,7 +10,7 @@ use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_cha
 use std::thread::{self, ScopedJoinHandle};
 use std::time::Duration;
 
-use toolpool::pool::{JobOptions, Pool};
+use toolpool::pool::{JobOptions, Pool, Progress};
 use toolpool::report::words::count;
 use toolpool::report::{Report, SlotReport};
 
@@ -21,7 +21,7 @@ use super::reader::{Reader, Task};
 use super::sizing::Sizing;
 use crate::error::{Error, Result};
 use crate::output::{Directory, Written};
-use crate::progress::{Progress, SlotNow, Snapshot};
+use crate::progress::{self, SlotNow, Snapshot};
 use crate::rows::Rows;
 use crate::stop::Stop;
 use crate::terminal;
@@ -45,7 +45,7 @@ pub struct Flow<'a> {
 struct Way<'a> {
     flow: &'a Flow<'a>,
     ledger: &'a mut Ledger,
-    progress: &'a mut Progress,
+    progress: &'a mut progress::Progress,
     names: Vec<String>,
     /// Windows to be done; `None` once there are no more.
     tasks: Option<Receiver<Result<Task>>>,
@@ -65,7 +65,7 @@ impl Flow<'_> {
         reader: Reader,
         directory: &mut Directory,
         ledger: &mut Ledger,
-        progress: &mut Progress,
+        progress: &mut progress::Progress,
     ) -> Result<bool> {
         let mut way = Way {
             flow: self,
@@ -218,6 +218,8 @@ impl Way<'_> {
         if let Some(bytes) = &mut self.bytes {
             bytes.end = flight.bytes().end;
         }
+        let progress = flight.progress();
+        self.ledger.counts.saved += progress.total - progress.unique;
         for report in flight.reports() {
             self.ledger.add_report(report, flight.began);
         }
@@ -256,7 +258,8 @@ impl Way<'_> {
 
 fn snapshot(flow: &Flow, ledger: &Ledger, flights: &VecDeque<Flight>, bytes: Option<&Range<u64>>) -> Snapshot {
     let reports: Vec<Report> = flights.iter().flat_map(Flight::reports).collect();
-    let sum = |of: fn(&Report) -> u64| reports.iter().map(of).sum::<u64>();
+    let progress: Vec<Progress> = flights.iter().map(Flight::progress).collect();
+    let sum = |of: fn(&Progress) -> u64| progress.iter().map(of).sum::<u64>();
     let slots = flow.pool.slots().iter().map(|slot| {
         let now = reports.iter().filter_map(|report| report.slots.get(slot.number));
         let parts: Vec<&SlotReport> = ledger.slots().get(slot.number).into_iter().chain(now).collect();
@@ -272,9 +275,9 @@ fn snapshot(flow: &Flow, ledger: &Ledger, flights: &VecDeque<Flight>, bytes: Opt
     let way = bytes.zip(flow.bytes_total).map(|(bytes, total)| (bytes, progressed(bytes, flights), total as f64));
     Snapshot {
         slots: slots.collect(),
-        records: counts.resumed + counts.records + sum(|report| report.done),
-        saved: counts.saved + sum(Report::saved),
-        failed: counts.failed + sum(|report| report.failed),
+        records: counts.resumed + counts.records + sum(|job| job.done),
+        saved: counts.saved + sum(|job| job.total - job.unique),
+        failed: counts.failed + sum(|job| job.failed),
         share: way.as_ref().map(|(_, done, total)| (done / total).min(1.0)),
         elapsed,
         remaining: way.and_then(|(bytes, done, total)| {

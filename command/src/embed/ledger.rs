@@ -82,7 +82,6 @@ impl Ledger {
 
     /// Adds what a job was like that began at `began`.
     pub fn add_report(&mut self, report: Report, began: Instant) {
-        self.counts.saved += report.saved();
         let since = began.saturating_duration_since(self.began);
         let spans = if self.report.spans.len() < MOST_SPANS { report.spans.clone() } else { coarse(&report) };
         let later = spans.into_iter().map(|span| Span {

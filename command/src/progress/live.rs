@@ -1,5 +1,7 @@
 //! A line a slot, and one for all, drawn again and again in place.
 
+use std::time::Duration;
+
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use toolpool::device::Slot;
 
@@ -14,10 +16,11 @@ pub struct Live {
     slots: Vec<ProgressBar>,
     total: ProgressBar,
     level: LogLevel,
-    bars: MultiProgress,
 }
 
 impl Live {
+    pub const EVERY: Duration = Duration::from_millis(250);
+
     pub fn new(slots: &[Slot], level: LogLevel) -> Self {
         let bars = MultiProgress::new();
         let slot_bar = |slot: &Slot| {
@@ -29,13 +32,8 @@ impl Live {
         let slots = slots.iter().map(slot_bar).collect();
         let total = bars.add(ProgressBar::new(LENGTH));
         total.set_style(style("{prefix:>8.bold} {wide_msg}"));
-        terminal::listen_above(level, bars.clone());
-        Self {
-            slots,
-            total,
-            level,
-            bars,
-        }
+        terminal::listen_above(level, bars);
+        Self { slots, total, level }
     }
 
     /// `slots` has a line each slot.
@@ -57,13 +55,12 @@ impl Live {
 }
 
 impl Drop for Live {
-    /// What was drawn last stays on the screen; lines are plain again.
+    /// Leaves the screen to what is said in the end.
     fn drop(&mut self) {
         for bar in self.slots.iter().chain([&self.total]) {
-            bar.abandon();
+            bar.finish_and_clear();
         }
         terminal::listen(self.level);
-        let _ = self.bars.clear();
     }
 }
 

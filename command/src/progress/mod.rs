@@ -62,10 +62,10 @@ impl Progress {
             false => Shown::Plain(Plain),
         };
         Self {
+            next: Instant::now() + shown.every(),
             shown,
             gpus: Gpus::of(slots),
             rates: Rates::default(),
-            next: Instant::now() + Duration::from_millis(250),
         }
     }
 
@@ -75,7 +75,7 @@ impl Progress {
             return;
         }
         self.show(&now());
-        self.next = Instant::now() + self.every();
+        self.next = Instant::now() + self.shown.every();
     }
 
     fn show(&mut self, now: &Snapshot) {
@@ -90,11 +90,13 @@ impl Progress {
             Shown::Plain(plain) => plain.print(now, &total_line(now, &speeds)),
         }
     }
+}
 
+impl Shown {
     fn every(&self) -> Duration {
-        match self.shown {
-            Shown::Live(_) => Duration::from_millis(250),
-            Shown::Plain(_) => Plain::EVERY,
+        match self {
+            Self::Live(_) => Live::EVERY,
+            Self::Plain(_) => Plain::EVERY,
         }
     }
 }
