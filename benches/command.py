@@ -61,7 +61,10 @@ def compare(count: int, rounds: int) -> None:
     fasta = PLACE / "proteins.fasta"
     write_fasta(fasta, proteins)
     cores = list(range(WORKERS))
-    engines = {name: Engine(name, model("8M"), proteins, WORKERS, cores) for name in ["toolpool", "fair_esm"]}
+    engines = {
+        name: Engine(name, model("8M"), proteins, WORKERS, cores)
+        for name in ["toolpool", "fair_esm"]
+    }
     seconds: dict[str, list[float]] = {"command": [], **{name: [] for name in engines}}
     for _ in range(rounds):
         seconds["command"].append(seconds_of_command(fasta))
@@ -72,12 +75,21 @@ def compare(count: int, rounds: int) -> None:
         engine.close()
     residues = sum(map(len, proteins))
     speed = {name: residues / statistics.median(times) for name, times in seconds.items()}
-    print(f"| {count} proteins, {residues} residues, 8M shape, {WORKERS} CPU workers | residues/s | the command is | to reach |")
+    print(
+        f"| {count} proteins, {residues} residues, 8M shape, {WORKERS} CPU workers | residues/s | the command is | to reach |"
+    )
     print("| --- | --- | --- | --- |")
     print(f"| `toolpool embed`, start to end | {speed['command']:,.0f} | | |")
-    for name, shown, goal in [("toolpool", "the library alone, warm", 0.95), ("fair_esm", "fair-esm", 3.0)]:
-        ratios = [theirs / ours for theirs, ours in zip(seconds[name], seconds["command"], strict=True)]
-        print(f"| {shown} | {speed[name]:,.0f} | {statistics.median(ratios):.3f} × | {goal:.2f} × |")
+    for name, shown, goal in [
+        ("toolpool", "the library alone, warm", 0.95),
+        ("fair_esm", "fair-esm", 3.0),
+    ]:
+        ratios = [
+            theirs / ours for theirs, ours in zip(seconds[name], seconds["command"], strict=True)
+        ]
+        print(
+            f"| {shown} | {speed[name]:,.0f} | {statistics.median(ratios):.3f} × | {goal:.2f} × |"
+        )
 
 
 def records(seed: int):
@@ -109,7 +121,9 @@ def start(gigabytes: float) -> None:
     for line in process.stderr:
         if b"loaded" in line:
             break
-    print(f"start to first batch, {gigabytes} GB FASTA: {time.perf_counter() - began:.2f} s (to reach: under 1 s)")
+    print(
+        f"start to first batch, {gigabytes} GB FASTA: {time.perf_counter() - began:.2f} s (to reach: under 1 s)"
+    )
     process.kill()
     process.wait()
     fasta.unlink()
@@ -144,10 +158,16 @@ def stream(gigabytes: float) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--sequences", type=int, default=20_000, help="default 20,000; 0: leave it out")
+    parser.add_argument(
+        "--sequences", type=int, default=20_000, help="default 20,000; 0: leave it out"
+    )
     parser.add_argument("--rounds", type=int, default=1)
-    parser.add_argument("--start", type=float, default=1, metavar="GB", help="default 1; 0: leave it out")
-    parser.add_argument("--stream", type=float, default=10, metavar="GB", help="default 10; 0: leave it out")
+    parser.add_argument(
+        "--start", type=float, default=1, metavar="GB", help="default 1; 0: leave it out"
+    )
+    parser.add_argument(
+        "--stream", type=float, default=10, metavar="GB", help="default 10; 0: leave it out"
+    )
     arguments = parser.parse_args()
     PLACE.mkdir(parents=True, exist_ok=True)
     os.environ.setdefault("TOOLPOOL_LIBTORCH", str(ROOT / "libtorch"))

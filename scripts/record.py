@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import codecs
 import fcntl
+import io
 import os
 import pty
 import re
@@ -104,7 +105,7 @@ def watch(command: list[str], seconds: float) -> Screen:
 def main() -> None:
     svg, seconds, *command = sys.argv[1:]
     screen = watch(command, float(seconds))
-    console = Console(record=True, width=COLUMNS, file=open(os.devnull, "w"), force_terminal=True)
+    console = Console(record=True, width=COLUMNS, file=io.StringIO(), force_terminal=True)
     shown = ["toolpool", *(os.path.basename(word) if "/" in word else word for word in command[1:])]
     console.print(Text("$ " + " ".join(shown), style="bold"))
     console.print(Text.from_ansi(screen.text()), soft_wrap=True)

@@ -21,7 +21,11 @@ TOOLPOOL_BACKEND_DIR, NO_COLOR. docs/command.md says more.";
 
 /// Embeds proteins on every GPU of this machine, and runs other PyTorch models there.
 #[derive(Debug, Parser)]
-#[command(name = "toolpool", disable_version_flag = true, arg_required_else_help = true)]
+#[command(
+    name = "toolpool",
+    disable_version_flag = true,
+    arg_required_else_help = true
+)]
 #[command(after_help = EXIT_CODES, subcommand_required = false)]
 pub struct Toolpool {
     #[command(subcommand)]
@@ -76,10 +80,22 @@ pub struct Embed {
     pub output: PathBuf,
 
     /// What each sequence gets: mean, bos, per_residue, logits, contacts
-    #[arg(long, value_delimiter = ',', default_value = "mean", value_name = "LIST", help_heading = "Model")]
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "mean",
+        value_name = "LIST",
+        help_heading = "Model"
+    )]
     pub outputs: Vec<String>,
     /// Layers of mean, bos and per_residue; 0 is the embedding, -1 the last
-    #[arg(long, value_delimiter = ',', default_value = "-1", value_name = "LIST", help_heading = "Model")]
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "-1",
+        value_name = "LIST",
+        help_heading = "Model"
+    )]
     #[arg(allow_hyphen_values = true)]
     pub layers: Vec<i64>,
     /// What a sequence of more than --max-length residues comes to
@@ -137,7 +153,12 @@ pub struct Embed {
 #[derive(Debug, Args)]
 pub struct Computing {
     /// auto (every GPU, else the CPU), all, 2, cuda:0,cuda:2, cuda:0*2, cpu*4
-    #[arg(long, default_value = "auto", value_name = "DEVICES", help_heading = "Computing")]
+    #[arg(
+        long,
+        default_value = "auto",
+        value_name = "DEVICES",
+        help_heading = "Computing"
+    )]
     pub devices: String,
     /// Type of weights and activations: auto, fp32, bf16, fp16
     #[arg(long, value_name = "TYPE", help_heading = "Computing")]
@@ -282,7 +303,8 @@ impl From<OutputDtype> for output::ValueType {
 
 fn part(text: &str) -> Result<output::Part, String> {
     let numbers = text.split_once('/');
-    let numbers = numbers.and_then(|(index, count)| Some((index.parse().ok()?, count.parse().ok()?)));
+    let numbers =
+        numbers.and_then(|(index, count)| Some((index.parse().ok()?, count.parse().ok()?)));
     match numbers {
         Some((index, count)) if (1..=count).contains(&index) => Ok(output::Part { index, count }),
         _ => Err("write I/N, with I from 1 to N, as in 1/4".to_owned()),

@@ -36,7 +36,12 @@ struct Figure {
 /// Measures and prints.
 pub fn bench(arguments: &Bench) -> Result<Ending> {
     let pool = tool::pool(&arguments.devices)?;
-    let mut figures = vec![lpt()?, through_the_pool(&pool)?, one_item(&pool)?, reading()?];
+    let mut figures = vec![
+        lpt()?,
+        through_the_pool(&pool)?,
+        one_item(&pool)?,
+        reading()?,
+    ];
     match &arguments.model {
         Some(model) => figures.push(residues(&pool, model, &arguments.devices)?),
         None => terminal::note("with -m MODEL, residues a second of that model are measured too"),
@@ -48,7 +53,11 @@ pub fn bench(arguments: &Bench) -> Result<Ending> {
 }
 
 fn as_json(pool: &Pool, figures: &[Figure]) -> String {
-    let slots: Vec<String> = pool.slots().iter().map(|slot| slot.device.to_string()).collect();
+    let slots: Vec<String> = pool
+        .slots()
+        .iter()
+        .map(|slot| slot.device.to_string())
+        .collect();
     let figures: Vec<_> = figures
         .iter()
         .map(|figure| json!({"what": figure.what, "value": figure.value, "unit": figure.unit}))
@@ -57,7 +66,11 @@ fn as_json(pool: &Pool, figures: &[Figure]) -> String {
 }
 
 fn as_text(pool: &Pool, figures: &[Figure]) -> String {
-    let slots: Vec<String> = pool.slots().iter().map(|slot| slot.device.to_string()).collect();
+    let slots: Vec<String> = pool
+        .slots()
+        .iter()
+        .map(|slot| slot.device.to_string())
+        .collect();
     let rows: Vec<[String; 3]> = figures
         .iter()
         .map(|figure| {
@@ -65,7 +78,11 @@ fn as_text(pool: &Pool, figures: &[Figure]) -> String {
                 value if value < 1000.0 => format!("{value:.3}"),
                 value => whole(value as u64),
             };
-            [figure.what.to_owned(), format!("{value:>12}"), figure.unit.to_owned()]
+            [
+                figure.what.to_owned(),
+                format!("{value:>12}"),
+                figure.unit.to_owned(),
+            ]
         })
         .collect();
     format!("slots: {}\n{}", slots.join(", "), aligned(&rows))
@@ -125,7 +142,8 @@ fn one_item(pool: &Pool) -> Result<Figure> {
 fn reading() -> Result<Figure> {
     const RECORDS: usize = 200_000;
     let mut random = Random::default();
-    let mut file = NamedTempFile::new().map_err(|reason| Error::new(format!("cannot make a temporary file: {reason}")))?;
+    let mut file = NamedTempFile::new()
+        .map_err(|reason| Error::new(format!("cannot make a temporary file: {reason}")))?;
     let mut text = Vec::new();
     for number in 0..RECORDS {
         text.extend(format!(">record{number}\n").bytes());
@@ -135,7 +153,8 @@ fn reading() -> Result<Figure> {
             text.push(b'\n');
         }
     }
-    file.write_all(&text).map_err(Error::file("write", file.path()))?;
+    file.write_all(&text)
+        .map_err(Error::file("write", file.path()))?;
     let path = file.path().display().to_string();
     let options = Options {
         format: Some(crate::input::Format::Fasta),
@@ -173,7 +192,10 @@ fn residues(pool: &Pool, model: &str, devices: &str) -> Result<Figure> {
     let mut count = 16 * pool.slots().len();
     loop {
         let lengths: Vec<usize> = (0..count).map(|_| random.length()).collect();
-        let sequences: Vec<Vec<u8>> = lengths.iter().map(|&length| random.sequence(length)).collect();
+        let sequences: Vec<Vec<u8>> = lengths
+            .iter()
+            .map(|&length| random.sequence(length))
+            .collect();
         let items = of(&sequences).map_err(refused)?;
         let began = Instant::now();
         run(pool, &tool, &items)?;
@@ -233,6 +255,8 @@ impl Random {
 
     fn sequence(&mut self, length: usize) -> Vec<u8> {
         const LETTERS: &[u8; 20] = b"ACDEFGHIKLMNPQRSTVWY";
-        (0..length).map(|_| LETTERS[(self.next() % 20) as usize]).collect()
+        (0..length)
+            .map(|_| LETTERS[(self.next() % 20) as usize])
+            .collect()
     }
 }

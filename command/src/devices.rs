@@ -9,7 +9,11 @@ use crate::args::Devices;
 #[must_use]
 pub fn table(arguments: &Devices) -> String {
     let inventory = device::visible();
-    if arguments.json { as_json(&inventory) } else { as_text(&inventory) }
+    if arguments.json {
+        as_json(&inventory)
+    } else {
+        as_text(&inventory)
+    }
 }
 
 fn as_json(inventory: &Inventory) -> String {
@@ -36,7 +40,8 @@ fn as_json(inventory: &Inventory) -> String {
 }
 
 fn as_text(inventory: &Inventory) -> String {
-    let mut rows = vec![["device", "name", "memory", "free", "capability", "driver"].map(str::to_owned)];
+    let mut rows =
+        vec![["device", "name", "memory", "free", "capability", "driver"].map(str::to_owned)];
     rows.extend(all(inventory).map(|device| row(device, inventory.cores)));
     let mut text = aligned(&rows);
     if let Some(reason) = &inventory.gpus_unknown {
@@ -84,10 +89,19 @@ pub fn gibibytes(bytes: u64) -> String {
 /// Rows with their columns below each other.
 #[must_use]
 pub fn aligned<const N: usize>(rows: &[[String; N]]) -> String {
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let width = |column: usize| {
+        rows.iter()
+            .map(|row| row[column].chars().count())
+            .max()
+            .unwrap_or(0)
+    };
     let widths: [usize; N] = std::array::from_fn(width);
     let line = |row: &[String; N]| {
-        let cells: Vec<String> = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+        let cells: Vec<String> = row
+            .iter()
+            .zip(widths)
+            .map(|(cell, width)| format!("{cell:width$}"))
+            .collect();
         format!("{}\n", cells.join("  ").trim_end())
     };
     rows.iter().map(line).collect()
@@ -105,7 +119,8 @@ mod tests {
 
     #[test]
     fn json_names_every_device_of_this_machine() {
-        let document: serde_json::Value = serde_json::from_str(&table(&Devices { json: true })).unwrap();
+        let document: serde_json::Value =
+            serde_json::from_str(&table(&Devices { json: true })).unwrap();
         let devices = document["devices"].as_array().unwrap();
         assert_eq!(devices.last().unwrap()["device"], "cpu");
         assert!(document["cores"].as_u64().unwrap() >= 1);

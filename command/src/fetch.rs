@@ -63,7 +63,9 @@ fn refusal(model: &str, error: &ApiError) -> Error {
         },
         _ => "give the same command again to go on",
     };
-    Error::new(format!("cannot fetch {model} from {endpoint}: {error}; {way_out}"))
+    Error::new(format!(
+        "cannot fetch {model} from {endpoint}: {error}; {way_out}"
+    ))
 }
 
 #[cfg(test)]
@@ -72,9 +74,18 @@ mod tests {
 
     #[test]
     fn descriptions_and_safetensors_are_wanted_and_pickles_are_not() {
-        let names = ["config.json", "README.md", "pytorch_model.bin", "model.safetensors", "onnx/config.json"];
+        let names = [
+            "config.json",
+            "README.md",
+            "pytorch_model.bin",
+            "model.safetensors",
+            "onnx/config.json",
+        ];
         let names = names.map(str::to_owned);
-        assert_eq!(wanted(&names), Some(vec!["config.json", "model.safetensors"]));
+        assert_eq!(
+            wanted(&names),
+            Some(vec!["config.json", "model.safetensors"])
+        );
         assert_eq!(wanted(&names[..3]), None);
     }
 }

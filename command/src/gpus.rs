@@ -38,11 +38,18 @@ impl Gpus {
     #[must_use]
     pub fn read(&self, slot: usize) -> Reading {
         let uuid = self.uuids[slot].as_str();
-        let Some(device) = self.nvml.as_ref().and_then(|nvml| nvml.device_by_uuid(uuid).ok()) else {
+        let Some(device) = self
+            .nvml
+            .as_ref()
+            .and_then(|nvml| nvml.device_by_uuid(uuid).ok())
+        else {
             return Reading::default();
         };
         Reading {
-            memory: device.memory_info().ok().map(|memory| (memory.used, memory.total)),
+            memory: device
+                .memory_info()
+                .ok()
+                .map(|memory| (memory.used, memory.total)),
             temperature: device.temperature(TemperatureSensor::Gpu).ok(),
             utilisation: device.utilization_rates().ok().map(|rates| rates.gpu),
         }

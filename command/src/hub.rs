@@ -9,7 +9,11 @@ use crate::error::{Error, Result};
 /// The cache that `HF_HUB_CACHE`, `HF_HOME`, `XDG_CACHE_HOME` or the home directory give, in that order, as for
 /// `huggingface_hub` and toolpool's torch tools.
 pub fn cache() -> Result<PathBuf> {
-    let variable = |name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let variable = |name| {
+        env::var_os(name)
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from)
+    };
     variable("HF_HUB_CACHE")
         .or_else(|| variable("HF_HOME").map(|home| home.join("hub")))
         .or_else(|| variable("XDG_CACHE_HOME").map(|cache| cache.join("huggingface/hub")))
@@ -34,5 +38,9 @@ pub fn directory(source: &str) -> Result<PathBuf> {
     let folder = cache()?.join(format!("models--{}", source.replace('/', "--")));
     let revision = fs::read_to_string(folder.join("refs/main")).map_err(|_| missing())?;
     let snapshot = folder.join("snapshots").join(revision.trim());
-    if snapshot.is_dir() { Ok(snapshot) } else { Err(missing()) }
+    if snapshot.is_dir() {
+        Ok(snapshot)
+    } else {
+        Err(missing())
+    }
 }

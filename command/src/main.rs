@@ -42,7 +42,9 @@ fn dispatch(arguments: &Toolpool) -> Result<Ending> {
         Some(Command::Completions { shell }) => {
             let mut script = Vec::new();
             clap_complete::generate(*shell, &mut Toolpool::command(), "toolpool", &mut script);
-            io::stdout().write_all(&script).map_err(terminal::cannot_print)?;
+            io::stdout()
+                .write_all(&script)
+                .map_err(terminal::cannot_print)?;
             Ok(Ending::Whole)
         }
     }

@@ -31,9 +31,13 @@ pub fn run(arguments: &Run) -> Result<Ending> {
     let tool = tool::open("auto", &arguments.model, &arguments.computing, &[])?;
     let pool = tool::pool(&arguments.computing.devices)?;
     let options = JobOptions::default();
-    let job = pool.submit(tool.tool(), Arc::new(items), &options).map_err(refused)?;
+    let job = pool
+        .submit(tool.tool(), Arc::new(items), &options)
+        .map_err(refused)?;
     wait(&job);
-    let results = job.results().map_err(|error| Error::new(error.to_string()))?;
+    let results = job
+        .results()
+        .map_err(|error| Error::new(error.to_string()))?;
     let results = results.ok_or_else(|| Error::new("the job has no results"))?;
     let failures = failures(&results);
     write(&arguments.output, &results, &failures)?;
@@ -55,7 +59,11 @@ pub fn run(arguments: &Run) -> Result<Ending> {
 fn wait(job: &Job) {
     while !job.wait(Some(Duration::from_secs(10))) {
         let progress = job.progress();
-        terminal::note(&format!("{} of {}", progress.done, count(progress.total, "item")));
+        terminal::note(&format!(
+            "{} of {}",
+            progress.done,
+            count(progress.total, "item")
+        ));
     }
 }
 
@@ -68,15 +76,17 @@ fn read(path: &Path) -> Result<Items> {
         ))
     };
     let memory = Arc::new(fs::read(path).map_err(Error::file("read", path))?);
-    let (header, metadata) =
-        SafeTensors::read_metadata(&memory).map_err(|reason| refused_file(format!("it is no safetensors file ({reason})")))?;
+    let (header, metadata) = SafeTensors::read_metadata(&memory)
+        .map_err(|reason| refused_file(format!("it is no safetensors file ({reason})")))?;
     let data = header + size_of::<u64>();
     let mut items: Option<Items> = None;
     for name in names(&metadata) {
         let field = field(&name, &metadata, &memory, data).map_err(refused_file)?;
         match &mut items {
             None => items = Some(Items::new(field)),
-            Some(items) => items.add(field).map_err(|error| refused_file(error.to_string()))?,
+            Some(items) => items
+                .add(field)
+                .map_err(|error| refused_file(error.to_string()))?,
         }
     }
     items.ok_or_else(|| refused_file("it holds no tensors".to_owned()))
@@ -89,9 +99,15 @@ fn names(metadata: &Metadata) -> Vec<String> {
 }
 
 /// The tensor `name` as a field; `data` is where tensors begin in the file.
-fn field(name: &str, metadata: &Metadata, memory: &Arc<Vec<u8>>, data: usize) -> Result<Field, String> {
+fn field(
+    name: &str,
+    metadata: &Metadata,
+    memory: &Arc<Vec<u8>>,
+    data: usize,
+) -> Result<Field, String> {
     let info = metadata.info(name).ok_or("a tensor is missing")?;
-    let dtype = computed(info.dtype).ok_or_else(|| format!("the tensor '{name}' is {:?}", info.dtype))?;
+    let dtype =
+        computed(info.dtype).ok_or_else(|| format!("the tensor '{name}' is {:?}", info.dtype))?;
     let (&count, sizes) = info
         .shape
         .split_first()
@@ -128,10 +144,17 @@ fn write(path: &Path, results: &Results, failures: &[(usize, String)]) -> Result
     for name in results.names() {
         tensors.extend(stacked(results, name)?);
     }
-    let failed = failures.iter().map(|(item, reason)| (item.to_string(), reason.clone()));
-    let failed: serde_json::Map<String, serde_json::Value> = failed.map(|(item, reason)| (item, reason.into())).collect();
-    let about = (!failed.is_empty())
-        .then(|| HashMap::from([("failed".to_owned(), serde_json::Value::Object(failed).to_string())]));
+    let failed = failures
+        .iter()
+        .map(|(item, reason)| (item.to_string(), reason.clone()));
+    let failed: serde_json::Map<String, serde_json::Value> =
+        failed.map(|(item, reason)| (item, reason.into())).collect();
+    let about = (!failed.is_empty()).then(|| {
+        HashMap::from([(
+            "failed".to_owned(),
+            serde_json::Value::Object(failed).to_string(),
+        )])
+    });
     let mut partial = path.as_os_str().to_owned();
     partial.push(".partial");
     let partial = Path::new(&partial);
@@ -167,14 +190,18 @@ impl View for Tensor {
 
 /// An output of all items. Items that failed have zeros where shapes are one, and nothing where they differ.
 fn stacked(results: &Results, name: &str) -> Result<Vec<(String, Tensor)>> {
-    let values: Vec<_> = (0..results.len()).map(|item| results.value(item, name).ok()).collect();
+    let values: Vec<_> = (0..results.len())
+        .map(|item| results.value(item, name).ok())
+        .collect();
     let present = || values.iter().flatten();
     let Some(first) = present().next() else {
         return Ok(Vec::new());
     };
     let dtype = stored(first.dtype);
     if present().any(|value| value.dtype != first.dtype) {
-        return Err(Error::new(format!("the output '{name}' is of one type for some items and of another for others")));
+        return Err(Error::new(format!(
+            "the output '{name}' is of one type for some items and of another for others"
+        )));
     }
     let alike = present().all(|value| value.shape == first.shape);
     let gap = if alike { first.data.len() } else { 0 };
@@ -196,7 +223,10 @@ fn stacked(results: &Results, name: &str) -> Result<Vec<(String, Tensor)>> {
         let offsets = Tensor {
             dtype: Stored::I64,
             shape: vec![offsets.len()],
-            data: offsets.iter().flat_map(|offset| offset.to_le_bytes()).collect(),
+            data: offsets
+                .iter()
+                .flat_map(|offset| offset.to_le_bytes())
+                .collect(),
         };
         tensors.push((format!("{name}.offsets"), offsets));
     }

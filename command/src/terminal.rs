@@ -49,7 +49,10 @@ impl Ending {
 /// Sends what the library and the command log to standard error.
 pub fn listen(level: LogLevel) {
     let level = most(level);
-    set_sink(Some((level, Box::new(|level, line| eprintln!("{}", dressed(level, line))))));
+    set_sink(Some((
+        level,
+        Box::new(|level, line| eprintln!("{}", dressed(level, line))),
+    )));
 }
 
 /// The same, above progress that is being drawn, until [`listen`] is called again.

@@ -10,7 +10,12 @@ use crate::args::{Computing, Isolation};
 use crate::error::{Error, Result};
 
 /// Opens a tool and sets its options: those of the command line, then `more`, then each `--set`.
-pub fn open(kind: &str, source: &str, computing: &Computing, more: &[(&str, String)]) -> Result<Opened> {
+pub fn open(
+    kind: &str,
+    source: &str,
+    computing: &Computing,
+    more: &[(&str, String)],
+) -> Result<Opened> {
     let mut tool = Opened::open(kind, source, &HOST).map_err(refused)?;
     let mut set = |key: &str, value: &str| tool.set(key, value).map_err(refused);
     if let Some(dtype) = &computing.dtype {

@@ -17,7 +17,9 @@ pub fn text() -> String {
                 let _ = writeln!(text, "CUDA {cuda}, as that libtorch was built for");
             }
         }
-        None => text.push_str("libtorch: not found (pip install torch, and name it in TOOLPOOL_LIBTORCH)\n"),
+        None => text.push_str(
+            "libtorch: not found (pip install torch, and name it in TOOLPOOL_LIBTORCH)\n",
+        ),
     }
     if let Some(gpu) = device::visible().gpus.first() {
         let _ = writeln!(text, "NVIDIA driver {}", gpu.driver);
@@ -40,7 +42,13 @@ mod tests {
     #[test]
     fn cuda_is_read_from_the_version_of_libtorch() {
         assert_eq!(cuda("2.11.0+cu130").as_deref(), Some("13.0"));
-        for none in ["2.11.0+cpu", "2.11.0", "2.11.0+cu", "2.11.0+cu1x", "2.11.0+cu1"] {
+        for none in [
+            "2.11.0+cpu",
+            "2.11.0",
+            "2.11.0+cu",
+            "2.11.0+cu1x",
+            "2.11.0+cu1",
+        ] {
             assert_eq!(cuda(none), None, "{none}");
         }
     }

@@ -507,7 +507,10 @@ mod tests {
         let place = |place| (place, Dtype::UInt8, Shape::vector(4));
         let field = Field::placed("x", &memory, [place(0), place(8)].into_iter()).unwrap();
         assert_eq!(Arc::strong_count(&memory), 2);
-        assert_eq!((field.get(0), field.get(1)), (&[0, 1, 2, 3][..], &[8, 9, 10, 11][..]));
+        assert_eq!(
+            (field.get(0), field.get(1)),
+            (&[0, 1, 2, 3][..], &[8, 9, 10, 11][..])
+        );
         for beyond in [9, 13, usize::MAX] {
             let refused = Field::placed("x", &memory, [place(0), place(beyond)].into_iter());
             assert_eq!(refused.err().and_then(|error| error.item()), Some(1));

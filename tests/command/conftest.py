@@ -58,8 +58,7 @@ def proteins(count: int, seed: int = 0, most: int = 40) -> list[tuple[str, str]]
 def write_fasta(path: Path, records: list[tuple[str, str]]) -> Path:
     """As FASTA, compressed if the name ends in .gz."""
     text = "".join(f">{name} a description\n{sequence}\n" for name, sequence in records)
-    opened = gzip.open(path, "wt") if path.suffix == ".gz" else path.open("w")
-    with opened as file:
+    with gzip.open(path, "wt") if path.suffix == ".gz" else path.open("w") as file:
         file.write(text)
     return path
 

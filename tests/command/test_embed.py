@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from conftest import (
     MODEL,
-    ROOT,
     contents,
     embed,
     proteins,
@@ -21,16 +19,14 @@ from conftest import (
     write_fasta,
 )
 
-sys.path.insert(0, str(ROOT / "tests/oracle"))
-
 
 def test_every_record_has_the_mean_that_pytorch_computes(fasta: Path, tmp_path: Path):
     """The oracle is transformers' own model, residues averaged by hand."""
     import torch
-    from transformers import AutoTokenizer, EsmModel  # noqa: F401
+    from transformers import EsmModel
 
     model = EsmModel.from_pretrained(MODEL, add_pooling_layer=False).eval()
-    alphabet = "<cls> <pad> <eos> <unk> L A G V S E R T I D P K Q N F Y M H W C X B U Z O . - <null_1> <mask>".split()
+    alphabet = ["<cls>", "<pad>", "<eos>", "<unk>", *"LAGVSERTIDPKQNFYMHWC"]
     embed(fasta, tmp_path / "out")
     ours = rows(tmp_path / "out")
     records = proteins(60)
@@ -143,5 +139,7 @@ def test_help_names_the_exit_codes():
 
 
 def test_colours_are_for_terminals(fasta: Path, tmp_path: Path):
-    ended = run("embed", fasta, "-m", "nowhere", "-o", tmp_path / "out", env=os.environ | {"TERM": "xterm"})
+    ended = run(
+        "embed", fasta, "-m", "nowhere", "-o", tmp_path / "out", env=os.environ | {"TERM": "xterm"}
+    )
     assert b"\x1b[" not in ended.stderr

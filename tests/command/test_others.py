@@ -7,6 +7,7 @@ import json
 import os
 import threading
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -32,7 +33,16 @@ def traced(tmp_path_factory) -> Path:
 
 def run_model(traced: Path, tmp_path: Path, x: np.ndarray, scale: np.ndarray, *more: str):
     save_file({"x": x, "scale": scale}, tmp_path / "inputs.safetensors")
-    return run("run", traced, tmp_path / "inputs.safetensors", "-o", tmp_path / "out.safetensors", "--devices", "cpu", *more)
+    return run(
+        "run",
+        traced,
+        tmp_path / "inputs.safetensors",
+        "-o",
+        tmp_path / "out.safetensors",
+        "--devices",
+        "cpu",
+        *more,
+    )
 
 
 def test_a_model_runs_on_the_rows_of_a_file(traced: Path, tmp_path: Path):
@@ -66,8 +76,13 @@ def test_inputs_of_different_lengths_are_refused(traced: Path, tmp_path: Path):
 class Hub(http.server.BaseHTTPRequestHandler):
     """As much of the Hugging Face hub as it takes to serve one model."""
 
-    files = {"config.json": b"{}", "model.safetensors": b"weights", "README.md": b"", "pytorch_model.bin": b""}
-    asked: list[str] = []
+    files: ClassVar[dict[str, bytes]] = {
+        "config.json": b"{}",
+        "model.safetensors": b"weights",
+        "README.md": b"",
+        "pytorch_model.bin": b"",
+    }
+    asked: ClassVar[list[str]] = []
 
     def do_GET(self):
         self.asked.append(self.path)
@@ -83,7 +98,9 @@ class Hub(http.server.BaseHTTPRequestHandler):
         asked = self.headers.get("Range")
         first = 0
         if asked:
-            first, last = (int(part or len(body) - 1) for part in asked.removeprefix("bytes=").split("-"))
+            first, last = (
+                int(part or len(body) - 1) for part in asked.removeprefix("bytes=").split("-")
+            )
             self.send_response(206)
             self.send_header("Content-Range", f"bytes {first}-{last}/{len(body)}")
             body = body[first : last + 1]
@@ -143,7 +160,9 @@ def test_devices_are_a_table_or_json():
 
 
 def test_bench_measures_this_machine():
-    figures = json.loads(run("bench", "--devices", "cpu*2", "-m", MODEL, "--json").stdout)["figures"]
+    figures = json.loads(run("bench", "--devices", "cpu*2", "-m", MODEL, "--json").stdout)[
+        "figures"
+    ]
     assert len(figures) == 5 and all(figure["value"] > 0 for figure in figures)
 
 

@@ -113,7 +113,9 @@ def test_a_run_that_is_whole_is_not_done_again(fasta: Path, tmp_path: Path):
         (["--shard", "1/2"], "shard"),
     ],
 )
-def test_other_options_are_refused_by_name(options: list[str], said: str, fasta: Path, tmp_path: Path):
+def test_other_options_are_refused_by_name(
+    options: list[str], said: str, fasta: Path, tmp_path: Path
+):
     embed(fasta, tmp_path / "out")
     before = contents(tmp_path / "out")
     ended = run(*embed_arguments(fasta, tmp_path / "out", *options))
@@ -169,9 +171,14 @@ def test_two_runs_do_not_share_a_directory(tmp_path: Path):
 def test_a_full_disk_stops_it_and_it_goes_on_once_there_is_space(tmp_path: Path):
     small = tmp_path / "small"
     small.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=192k", "none", small], capture_output=True)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=192k", "none", small], capture_output=True
+    )
     if mounted.returncode != 0:
-        pytest.skip("a file system of a few pages cannot be mounted here: " + mounted.stderr.decode().strip())
+        pytest.skip(
+            "a file system of a few pages cannot be mounted here: "
+            + mounted.stderr.decode().strip()
+        )
     fasta = write_fasta(tmp_path / "proteins.fasta", proteins(1200, most=30))
     options = ["--deterministic", "--window", 50]
     try:
@@ -189,7 +196,9 @@ def test_a_directory_that_cannot_be_written_to_is_refused(fasta: Path, tmp_path:
     place = tmp_path / "place"
     place.mkdir()
     if os.geteuid() == 0:
-        mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "ro", "none", place], capture_output=True)
+        mounted = subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", "ro", "none", place], capture_output=True
+        )
         if mounted.returncode != 0:
             pytest.skip("nothing is read-only for root, and nothing can be mounted here")
     else:

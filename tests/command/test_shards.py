@@ -19,7 +19,7 @@ def test_shards_hold_every_record_once_and_merge_to_the_whole(tmp_path: Path):
     for index, part in enumerate(parts, 1):
         embed(fasta, part, *options, "--shard", f"{index}/{SHARDS}")
     held = [rows(part).index for part in parts]
-    assert sorted(sum(held, [])) == list(range(200))
+    assert sorted(index for indices in held for index in indices) == list(range(200))
     residues = [sum(len(records[index][1]) for index in indices) for indices in held]
     assert max(residues) < 1.5 * min(residues), "about the same work"
 
@@ -56,9 +56,18 @@ def test_long_sequences_are_averaged_over_windows(overlap: int, tmp_path: Path):
     options = ["--outputs", "mean,bos", "--max-length", most]
     embed(fasta, tmp_path / "out", *options, "--on-long", "window", "--overlap", overlap)
 
-    pieces = [(index, begin) for index, (_, sequence) in enumerate(records) for begin in cuts(len(sequence), most, overlap)]
+    pieces = [
+        (index, begin)
+        for index, (_, sequence) in enumerate(records)
+        for begin in cuts(len(sequence), most, overlap)
+    ]
     cut = [(f"{index}:{begin}", records[index][1][begin : begin + most]) for index, begin in pieces]
-    embed(write_fasta(tmp_path / "pieces.fasta", cut), tmp_path / "pieces", "--outputs", "per_residue,bos")
+    embed(
+        write_fasta(tmp_path / "pieces.fasta", cut),
+        tmp_path / "pieces",
+        "--outputs",
+        "per_residue,bos",
+    )
     residues = per_residue(tmp_path / "pieces")
     bos = rows(tmp_path / "pieces", "bos")
     ours, our_bos = rows(tmp_path / "out"), rows(tmp_path / "out", "bos")

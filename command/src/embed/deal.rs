@@ -73,9 +73,13 @@ mod tests {
 
     /// For each window and record, the shard that says it is its own.
     fn deal(windows: &[Vec<(u64, f64)>]) -> Vec<Vec<u32>> {
-        let mut owners: Vec<Vec<u32>> = windows.iter().map(|window| vec![0; window.len()]).collect();
+        let mut owners: Vec<Vec<u32>> =
+            windows.iter().map(|window| vec![0; window.len()]).collect();
         for index in 1..=COUNT {
-            let mut deal = Deal::new(Part { index, count: COUNT });
+            let mut deal = Deal::new(Part {
+                index,
+                count: COUNT,
+            });
             for (window, owners) in windows.iter().zip(&mut owners) {
                 let (hashes, costs): (Vec<u64>, Vec<f64>) = window.iter().copied().unzip();
                 let mine = deal.mine(&hashes, &costs).unwrap();

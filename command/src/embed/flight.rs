@@ -79,7 +79,9 @@ impl Flight {
     }
 
     fn jobs(&self) -> impl Iterator<Item = &Arc<Job>> {
-        [&self.whole].into_iter().chain(self.pieces.as_ref().map(|(job, _)| job))
+        [&self.whole]
+            .into_iter()
+            .chain(self.pieces.as_ref().map(|(job, _)| job))
     }
 
     /// Waits for it: whether it is over.
@@ -115,7 +117,9 @@ impl Flight {
     #[must_use]
     pub fn share(&self) -> f64 {
         let progress = self.jobs().map(|job| job.progress());
-        let (done, all) = progress.fold((0.0, 0.0), |(done, all), job| (done + job.cost_done, all + job.cost));
+        let (done, all) = progress.fold((0.0, 0.0), |(done, all), job| {
+            (done + job.cost_done, all + job.cost)
+        });
         if all > 0.0 { done / all } else { 1.0 }
     }
 
@@ -140,7 +144,10 @@ impl Flight {
         for (record, place) in self.places.iter().enumerate() {
             let mut remark = |warning: Option<&toolpool::text::Text>| {
                 let position = window.first + record as u64;
-                remarks.extend(warning.map(|text| Remark { position, text: text.to_string() }));
+                remarks.extend(warning.map(|text| Remark {
+                    position,
+                    text: text.to_string(),
+                }));
             };
             let length = window.sequences.get(record).len();
             let made = match (place, &joined) {
@@ -166,7 +173,11 @@ impl Flight {
                 window,
                 digest,
                 outcomes,
-                values: Box::new(Table { names, cells, whole }),
+                values: Box::new(Table {
+                    names,
+                    cells,
+                    whole,
+                }),
             },
             remarks,
         ))
@@ -187,7 +198,12 @@ fn add_whole(items: &mut Vec<(usize, Range<usize>)>, record: usize, length: usiz
 }
 
 /// Adds the pieces of a record.
-fn add(items: &mut Vec<(usize, Range<usize>)>, record: usize, length: usize, pieces: Pieces) -> Range<usize> {
+fn add(
+    items: &mut Vec<(usize, Range<usize>)>,
+    record: usize,
+    length: usize,
+    pieces: Pieces,
+) -> Range<usize> {
     let begin = items.len();
     items.extend(pieces.of(length).map(|range| (record, range)));
     begin..items.len()
@@ -201,15 +217,22 @@ fn submit(
     parts: &[(usize, Range<usize>)],
     options: &JobOptions,
 ) -> Result<Arc<Job>> {
-    let sequences = parts.iter().map(|(record, range)| &window.sequences.get(*record)[range.clone()]);
+    let sequences = parts
+        .iter()
+        .map(|(record, range)| &window.sequences.get(*record)[range.clone()]);
     let field = Field::copied("sequence", sequences).map_err(refused)?;
     let items = Arc::new(Items::new(field));
-    pool.submit(Arc::clone(tool), items, options).map_err(refused)
+    pool.submit(Arc::clone(tool), items, options)
+        .map_err(refused)
 }
 
 fn results(job: &Job) -> Result<Results> {
-    let results = job.results().map_err(|error| Error::new(error.to_string()))?;
-    results.ok_or_else(|| Error::new("the results of a window were taken twice; this is an error in toolpool"))
+    let results = job
+        .results()
+        .map_err(|error| Error::new(error.to_string()))?;
+    results.ok_or_else(|| {
+        Error::new("the results of a window were taken twice; this is an error in toolpool")
+    })
 }
 
 /// The outputs of the records of a window.
@@ -247,7 +270,9 @@ impl Values for Table {
         let values = match &cell.values {
             Source::Own(values) => values,
             // It was there when the cell was made.
-            Source::Item(item) => floats(&self.whole, *item, name).map_or(&[][..], |(_, values)| values),
+            Source::Item(item) => {
+                floats(&self.whole, *item, name).map_or(&[][..], |(_, values)| values)
+            }
         };
         (&cell.shape, values)
     }
@@ -272,7 +297,10 @@ fn joined_cells(
     length: usize,
     names: &[String],
 ) -> Result<Vec<Cell>, String> {
-    names.iter().map(|name| joined_cell(results, pieces, length, name)).collect()
+    names
+        .iter()
+        .map(|name| joined_cell(results, pieces, length, name))
+        .collect()
 }
 
 fn joined_cell(
@@ -282,7 +310,11 @@ fn joined_cell(
     name: &str,
 ) -> Result<Cell, String> {
     let is_mean = name == "mean" || name.starts_with("mean.");
-    let of_pieces = if is_mean { name.replacen("mean", "per_residue", 1) } else { name.to_owned() };
+    let of_pieces = if is_mean {
+        name.replacen("mean", "per_residue", 1)
+    } else {
+        name.to_owned()
+    };
     let mut given = Vec::with_capacity(pieces.len());
     let mut width = 0;
     for (piece, range) in pieces {
@@ -292,7 +324,10 @@ fn joined_cell(
         given.push((range.clone(), values));
     }
     let (shape, values) = if name == "bos" || name.starts_with("bos.") {
-        (vec![width], long::average(given.iter().map(|(_, values)| *values), width))
+        (
+            vec![width],
+            long::average(given.iter().map(|(_, values)| *values), width),
+        )
     } else {
         let rows = long::join(length, width, &given);
         match is_mean {
@@ -307,12 +342,26 @@ fn joined_cell(
 }
 
 /// Shape and values of an output of an item; why there are none.
-fn floats<'a>(results: &'a Results, item: usize, name: &str) -> Result<(Vec<usize>, &'a [f32]), String> {
-    let value = results.value(item, name).map_err(|error| error.to_string())?;
+fn floats<'a>(
+    results: &'a Results,
+    item: usize,
+    name: &str,
+) -> Result<(Vec<usize>, &'a [f32]), String> {
+    let value = results
+        .value(item, name)
+        .map_err(|error| error.to_string())?;
     if value.dtype != Dtype::Float32 {
-        return Err(format!("the output {name} is {:?}; float32 is needed", value.dtype));
+        return Err(format!(
+            "the output {name} is {:?}; float32 is needed",
+            value.dtype
+        ));
     }
-    let shape = value.shape.dims().iter().map(|&size| size as usize).collect();
+    let shape = value
+        .shape
+        .dims()
+        .iter()
+        .map(|&size| size as usize)
+        .collect();
     let values = try_cast_slice(value.data).map_err(|reason: PodCastError| reason.to_string())?;
     Ok((shape, values))
 }

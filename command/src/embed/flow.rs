@@ -71,7 +71,12 @@ impl Flow<'_> {
             flow: self,
             ledger,
             progress,
-            names: self.model.outputs.iter().map(|output| output.name.clone()).collect(),
+            names: self
+                .model
+                .outputs
+                .iter()
+                .map(|output| output.name.clone())
+                .collect(),
             tasks: Some(read(reader)?),
             flights: VecDeque::new(),
             ready: None,
@@ -109,13 +114,19 @@ fn read(mut reader: Reader) -> Result<Receiver<Result<Task>>> {
             }
         }
     };
-    let thread = thread::Builder::new().name("toolpool-read".to_owned()).spawn(work);
+    let thread = thread::Builder::new()
+        .name("toolpool-read".to_owned())
+        .spawn(work);
     thread.map_err(|reason| Error::new(format!("cannot start the thread that reads: {reason}")))?;
     Ok(tasks)
 }
 
 /// Writes windows until none can come any more.
-fn write(directory: &mut Directory, windows: &Receiver<Rows>, written: &SyncSender<Written>) -> Result<()> {
+fn write(
+    directory: &mut Directory,
+    windows: &Receiver<Rows>,
+    written: &SyncSender<Written>,
+) -> Result<()> {
     while let Ok(rows) = windows.recv() {
         // Nobody may be there to be told.
         let _ = written.send(directory.write(&rows)?);
@@ -128,7 +139,9 @@ impl Way<'_> {
     fn go(&mut self, writer: SyncSender<Rows>, written: &Receiver<Written>) -> Result<bool> {
         let mut read_error = None;
         loop {
-            written.try_iter().for_each(|written| self.ledger.written(written));
+            written
+                .try_iter()
+                .for_each(|written| self.ledger.written(written));
             self.heed_stop();
             let mut moved = false;
             if self.flights.len() < IN_FLIGHT {
@@ -154,13 +167,16 @@ impl Way<'_> {
                 bytes,
                 ..
             } = self;
-            self.progress.tick(|| snapshot(flow, ledger, flights, bytes.as_ref()));
+            self.progress
+                .tick(|| snapshot(flow, ledger, flights, bytes.as_ref()));
             if !moved {
                 self.wait();
             }
         }
         drop(writer);
-        written.iter().for_each(|written| self.ledger.written(written));
+        written
+            .iter()
+            .for_each(|written| self.ledger.written(written));
         match read_error {
             Some(error) => Err(error),
             None => Ok(!self.stopped),
@@ -225,7 +241,9 @@ impl Way<'_> {
         }
         let (rows, remarks) = flight.land(&self.names)?;
         self.ledger.add(&rows, remarks);
-        self.flow.sizing.learn(self.ledger.lengths.residues(), self.ledger.began.elapsed());
+        self.flow
+            .sizing
+            .learn(self.ledger.lengths.residues(), self.ledger.began.elapsed());
         self.ready = Some(rows);
         Ok(true)
     }
@@ -241,7 +259,9 @@ impl Way<'_> {
                 self.ready = Some(rows);
                 Ok(false)
             }
-            Err(TrySendError::Disconnected(_)) => Err(Error::new("the thread that writes has ended")),
+            Err(TrySendError::Disconnected(_)) => {
+                Err(Error::new("the thread that writes has ended"))
+            }
         }
     }
 
@@ -256,23 +276,39 @@ impl Way<'_> {
     }
 }
 
-fn snapshot(flow: &Flow, ledger: &Ledger, flights: &VecDeque<Flight>, bytes: Option<&Range<u64>>) -> Snapshot {
+fn snapshot(
+    flow: &Flow,
+    ledger: &Ledger,
+    flights: &VecDeque<Flight>,
+    bytes: Option<&Range<u64>>,
+) -> Snapshot {
     let reports: Vec<Report> = flights.iter().flat_map(Flight::reports).collect();
     let progress: Vec<Progress> = flights.iter().map(Flight::progress).collect();
     let sum = |of: fn(&Progress) -> u64| progress.iter().map(of).sum::<u64>();
     let slots = flow.pool.slots().iter().map(|slot| {
-        let now = reports.iter().filter_map(|report| report.slots.get(slot.number));
-        let parts: Vec<&SlotReport> = ledger.slots().get(slot.number).into_iter().chain(now).collect();
+        let now = reports
+            .iter()
+            .filter_map(|report| report.slots.get(slot.number));
+        let parts: Vec<&SlotReport> = ledger
+            .slots()
+            .get(slot.number)
+            .into_iter()
+            .chain(now)
+            .collect();
         SlotNow {
             device: slot.device.to_string(),
             items: parts.iter().map(|part| part.items).sum(),
             residues: parts.iter().map(|part| residues(part)).sum(),
-            lost: parts.iter().find_map(|part| part.lost.as_ref().map(ToString::to_string)),
+            lost: parts
+                .iter()
+                .find_map(|part| part.lost.as_ref().map(ToString::to_string)),
         }
     });
     let counts = &ledger.counts;
     let elapsed = ledger.began.elapsed();
-    let way = bytes.zip(flow.bytes_total).map(|(bytes, total)| (bytes, progressed(bytes, flights), total as f64));
+    let way = bytes
+        .zip(flow.bytes_total)
+        .map(|(bytes, total)| (bytes, progressed(bytes, flights), total as f64));
     Snapshot {
         slots: slots.collect(),
         records: counts.resumed + counts.records + sum(|job| job.done),
@@ -290,6 +326,7 @@ fn snapshot(flow: &Flow, ledger: &Ledger, flights: &VecDeque<Flight>, bytes: Opt
 
 /// Bytes of the input that are done, those of windows in flight in part.
 fn progressed(bytes: &Range<u64>, flights: &VecDeque<Flight>) -> f64 {
-    let part = |flight: &Flight| flight.share() * (flight.bytes().end - flight.bytes().start) as f64;
+    let part =
+        |flight: &Flight| flight.share() * (flight.bytes().end - flight.bytes().start) as f64;
     bytes.end as f64 + flights.iter().map(part).sum::<f64>()
 }

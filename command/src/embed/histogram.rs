@@ -59,29 +59,57 @@ impl Histogram {
     /// Draws it from `top` on.
     pub fn draw(&self, svg: &mut Svg, top: f64) {
         let bars = self.bars();
-        let tallest = bars.iter().map(|bar| bar.sequences).max().unwrap_or(0).max(1);
+        let tallest = bars
+            .iter()
+            .map(|bar| bar.sequences)
+            .max()
+            .unwrap_or(0)
+            .max(1);
         let all: u64 = self.counts.iter().sum();
-        let title = format!("lengths of {}, {} residues in all", count(all, "sequence"), whole(self.residues));
+        let title = format!(
+            "lengths of {}, {} residues in all",
+            count(all, "sequence"),
+            whole(self.residues)
+        );
         svg.text("title", (20.0, top + 24.0), Anchor::Start, &title);
         let bottom = top + 40.0 + TALLEST;
         let width = (RIGHT - LEFT) / bars.len().max(1) as f64;
         for (number, bar) in bars.iter().enumerate() {
             let height = TALLEST * bar.sequences as f64 / tallest as f64;
             let place = (LEFT + width * number as f64, bottom - height);
-            let title = format!("{} to {} residues: {}", bar.from, bar.to, count(bar.sequences, "sequence"));
+            let title = format!(
+                "{} to {} residues: {}",
+                bar.from,
+                bar.to,
+                count(bar.sequences, "sequence")
+            );
             svg.rect("batch", place, ((width - 0.5).max(0.5), height), &title);
         }
         svg.line("tick", (LEFT, bottom), (RIGHT, bottom));
-        svg.text("faint", (LEFT - 8.0, bottom - TALLEST + 4.0), Anchor::End, &whole(tallest));
+        svg.text(
+            "faint",
+            (LEFT - 8.0, bottom - TALLEST + 4.0),
+            Anchor::End,
+            &whole(tallest),
+        );
         svg.text("faint", (LEFT, bottom + 19.0), Anchor::Middle, "0");
         if let Some(last) = bars.last() {
-            svg.text("faint", (RIGHT, bottom + 19.0), Anchor::End, &format!("{} residues", whole(last.to as u64)));
+            svg.text(
+                "faint",
+                (RIGHT, bottom + 19.0),
+                Anchor::End,
+                &format!("{} residues", whole(last.to as u64)),
+            );
         }
     }
 
     /// At most [`DRAWN`] bars of one width up to the longest sequence, but for the last, which holds all beyond 4,096.
     fn bars(&self) -> Vec<Bar> {
-        let last = self.counts.iter().rposition(|&count| count > 0).unwrap_or(0);
+        let last = self
+            .counts
+            .iter()
+            .rposition(|&count| count > 0)
+            .unwrap_or(0);
         let joined = (last + 1).div_ceil(DRAWN);
         let groups = self.counts[..=last].chunks(joined).enumerate();
         let mut bars: Vec<Bar> = groups
@@ -113,7 +141,9 @@ mod tests {
         for bar in &bars {
             assert_eq!(bar.from, next);
             next = bar.to + 1;
-            let inside = lengths.iter().filter(|length| (bar.from..=bar.to).contains(length));
+            let inside = lengths
+                .iter()
+                .filter(|length| (bar.from..=bar.to).contains(length));
             assert_eq!(bar.sequences, inside.count() as u64, "{bar:?}");
         }
         assert_eq!(next, 35_001);

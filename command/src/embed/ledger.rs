@@ -83,7 +83,11 @@ impl Ledger {
     /// Adds what a job was like that began at `began`.
     pub fn add_report(&mut self, report: Report, began: Instant) {
         let since = began.saturating_duration_since(self.began);
-        let spans = if self.report.spans.len() < MOST_SPANS { report.spans.clone() } else { coarse(&report) };
+        let spans = if self.report.spans.len() < MOST_SPANS {
+            report.spans.clone()
+        } else {
+            coarse(&report)
+        };
         let later = spans.into_iter().map(|span| Span {
             begin: span.begin + since,
             end: span.end + since,
@@ -123,7 +127,8 @@ impl Ledger {
     #[must_use]
     pub fn summary(&self, totals: Totals) -> Summary {
         let report = self.report();
-        let picture = report.timeline_above(histogram::HEIGHT, |svg, top| self.lengths.draw(svg, top));
+        let picture =
+            report.timeline_above(histogram::HEIGHT, |svg, top| self.lengths.draw(svg, top));
         let json = format!("{:#}\n", self.json(totals));
         vec![
             ("report.json", json.into_bytes()),
@@ -137,7 +142,10 @@ impl Ledger {
     pub fn json(&self, totals: Totals) -> Value {
         let report = self.report();
         let session: Value = serde_json::from_str(&report.json()).unwrap_or_default();
-        let remarks = self.remarks.iter().map(|remark| json!({"index": remark.position, "remark": remark.text}));
+        let remarks = self
+            .remarks
+            .iter()
+            .map(|remark| json!({"index": remark.position, "remark": remark.text}));
         json!({
             "rows": totals.rows,
             "failed": totals.failed,
@@ -154,7 +162,12 @@ impl Ledger {
     #[must_use]
     pub fn table(&self) -> String {
         let report = self.report();
-        let mut rows = vec![["slot", "device", "items", "residues", "busy", "load", "splits", "failed"].map(str::to_owned)];
+        let mut rows = vec![
+            [
+                "slot", "device", "items", "residues", "busy", "load", "splits", "failed",
+            ]
+            .map(str::to_owned),
+        ];
         rows.extend(report.slots.iter().enumerate().map(|(number, slot)| {
             [
                 number.to_string(),
@@ -175,14 +188,21 @@ impl Ledger {
             whole(self.residues_per_s() as u64)
         ));
         if let Some(ratio) = report.over_bound() {
-            text.push_str(&format!("; {ratio:.3} × the bound of {}", time(report.bound())));
+            text.push_str(&format!(
+                "; {ratio:.3} × the bound of {}",
+                time(report.bound())
+            ));
         }
         text
     }
 
     fn residues_per_s(&self) -> f64 {
         let seconds = self.began.elapsed().as_secs_f64();
-        if seconds > 0.0 { self.lengths.residues() as f64 / seconds } else { 0.0 }
+        if seconds > 0.0 {
+            self.lengths.residues() as f64 / seconds
+        } else {
+            0.0
+        }
     }
 }
 
@@ -197,7 +217,12 @@ fn coarse(report: &Report) -> Vec<Span> {
     let slots = 0..report.slots.len() as u32;
     slots
         .filter_map(|slot| {
-            let batches = || report.spans.iter().filter(move |span| span.slot == slot && span.what == What::Batch);
+            let batches = || {
+                report
+                    .spans
+                    .iter()
+                    .filter(move |span| span.slot == slot && span.what == What::Batch)
+            };
             Some(Span {
                 begin: batches().map(|span| span.begin).min()?,
                 end: batches().map(|span| span.end).max()?,
@@ -250,4 +275,3 @@ fn sum_slot(all: &mut SlotReport, one: SlotReport) {
     all.batch_budget = all.batch_budget.max(one.batch_budget);
     all.lost = one.lost.or(all.lost.take());
 }
-

@@ -67,7 +67,9 @@ pub fn join(length: usize, width: usize, pieces: &[(Range<usize>, &[f32])]) -> V
 pub fn average<'a>(rows: impl Iterator<Item = &'a [f32]>, width: usize) -> Vec<f32> {
     let (mut sums, mut count) = (vec![0.0_f64; width], 0.0);
     for row in rows {
-        sums.iter_mut().zip(row).for_each(|(sum, &value)| *sum += f64::from(value));
+        sums.iter_mut()
+            .zip(row)
+            .for_each(|(sum, &value)| *sum += f64::from(value));
         count += 1.0;
     }
     sums.into_iter().map(|sum| (sum / count) as f32).collect()
@@ -132,11 +134,19 @@ mod tests {
                 .enumerate()
                 .map(|(number, range)| {
                     let count = range.len() * width;
-                    (0..count).map(|place| ((place * 37 + number * 101) % 64) as f32).collect()
+                    (0..count)
+                        .map(|place| ((place * 37 + number * 101) % 64) as f32)
+                        .collect()
                 })
                 .collect();
-            let given: Vec<_> = ranges.into_iter().zip(values.iter().map(Vec::as_slice)).collect();
-            assert_eq!(join(length, width, &given), brute_force(length, width, &given));
+            let given: Vec<_> = ranges
+                .into_iter()
+                .zip(values.iter().map(Vec::as_slice))
+                .collect();
+            assert_eq!(
+                join(length, width, &given),
+                brute_force(length, width, &given)
+            );
         }
     }
 

@@ -40,8 +40,15 @@ pub fn embed(arguments: &Embed, level: LogLevel) -> Result<Ending> {
     let input = open_input(arguments)?;
     let model = Model::open(arguments)?;
     let pool = tool::pool(&arguments.computing.devices)?;
-    let mut directory = Directory::open(&arguments.output, &description(arguments, &model), arguments.force)?;
-    directory.notes().iter().for_each(|note| terminal::warn(note));
+    let mut directory = Directory::open(
+        &arguments.output,
+        &description(arguments, &model),
+        arguments.force,
+    )?;
+    directory
+        .notes()
+        .iter()
+        .for_each(|note| terminal::warn(note));
     let resumed = directory.finished().iter().map(|line| line.count).sum();
     if resumed > 0 {
         terminal::note(&format!("going on after {}", count(resumed, "record")));
@@ -68,7 +75,11 @@ pub fn embed(arguments: &Embed, level: LogLevel) -> Result<Ending> {
     if complete {
         let alike = directory.duplicates()?;
         if !alike.is_empty() {
-            complete = run(open_again(arguments, alike.len())?, &mut directory, Some(alike))?;
+            complete = run(
+                open_again(arguments, alike.len())?,
+                &mut directory,
+                Some(alike),
+            )?;
         }
     }
     drop(progress);
@@ -110,7 +121,13 @@ fn remark(arguments: &Embed, ledger: &Ledger, totals: Totals) {
     let place = arguments.output.display();
     if counts.remarked > 0 {
         let first = ledger.remarks().first();
-        let first = first.map(|remark| format!("; the first is of record {}: {}", remark.position + 1, remark.text));
+        let first = first.map(|remark| {
+            format!(
+                "; the first is of record {}: {}",
+                remark.position + 1,
+                remark.text
+            )
+        });
         terminal::warn(&format!(
             "there are remarks on {} (see report.json){}",
             count(counts.remarked, "record"),

@@ -62,7 +62,12 @@ impl Model {
         let layers = layers(&arguments.layers, config.num_hidden_layers)?;
         let long = long_pieces(arguments)?;
         let open = |outputs: &[String]| {
-            let opened = tool::open("esm2", source, &arguments.computing, &options(arguments, outputs))?;
+            let opened = tool::open(
+                "esm2",
+                source,
+                &arguments.computing,
+                &options(arguments, outputs),
+            )?;
             Ok(opened.tool())
         };
         let tool = open(&arguments.outputs)?;
@@ -167,9 +172,10 @@ fn named(outputs: &[String], layers: &[i64]) -> Vec<Output> {
             _ => Layout::Matrix,
         };
         let names = match output.as_str() {
-            "mean" | "bos" | "per_residue" if layers.len() > 1 => {
-                layers.iter().map(|layer| format!("{output}.{layer}")).collect()
-            }
+            "mean" | "bos" | "per_residue" if layers.len() > 1 => layers
+                .iter()
+                .map(|layer| format!("{output}.{layer}"))
+                .collect(),
             _ => vec![output.clone()],
         };
         for name in names {
@@ -194,16 +200,26 @@ fn sizes(arguments: &Embed, config: &Config, layers: usize) -> (usize, usize) {
     (record, residue)
 }
 
-fn settings(arguments: &Embed, directory: &Path, layers: &[i64]) -> Result<BTreeMap<String, String>> {
+fn settings(
+    arguments: &Embed,
+    directory: &Path,
+    layers: &[i64],
+) -> Result<BTreeMap<String, String>> {
     let computing = &arguments.computing;
     let list: Vec<String> = layers.iter().map(ToString::to_string).collect();
     let mut settings = BTreeMap::from([
         ("model".to_owned(), fingerprint(directory)?),
         ("layers".to_owned(), list.join(",")),
-        ("dtype".to_owned(), computing.dtype.clone().unwrap_or_else(|| "auto".to_owned())),
+        (
+            "dtype".to_owned(),
+            computing.dtype.clone().unwrap_or_else(|| "auto".to_owned()),
+        ),
         ("on-long".to_owned(), written(arguments.on_long)),
         ("max-length".to_owned(), arguments.max_length.to_string()),
-        ("deterministic".to_owned(), arguments.deterministic.to_string()),
+        (
+            "deterministic".to_owned(),
+            arguments.deterministic.to_string(),
+        ),
     ]);
     if arguments.on_long == OnLong::Window {
         let overlap = arguments.overlap.unwrap_or(arguments.max_length / 2);
@@ -213,7 +229,11 @@ fn settings(arguments: &Embed, directory: &Path, layers: &[i64]) -> Result<BTree
             "windows of max-length residues, averaged where they overlap".to_owned(),
         );
     }
-    if let Some(tokens) = computing.tokens_per_batch.as_ref().filter(|_| arguments.deterministic) {
+    if let Some(tokens) = computing
+        .tokens_per_batch
+        .as_ref()
+        .filter(|_| arguments.deterministic)
+    {
         settings.insert("tokens-per-batch".to_owned(), tokens.clone());
     }
     for (key, value) in &computing.set {
@@ -236,7 +256,10 @@ fn files(directory: &Path) -> Result<Vec<PathBuf>> {
     let entries = fs::read_dir(directory).map_err(Error::file("list", directory))?;
     let paths = entries.filter_map(|entry| entry.ok().map(|entry| entry.path()));
     let mut paths: Vec<PathBuf> = paths
-        .filter(|path| path.ends_with("config.json") || path.extension().is_some_and(|end| end == "safetensors"))
+        .filter(|path| {
+            path.ends_with("config.json")
+                || path.extension().is_some_and(|end| end == "safetensors")
+        })
         .collect();
     paths.sort();
     Ok(paths)
@@ -263,7 +286,10 @@ mod tests {
 
     fn names(outputs: &[&str], layers: &[i64]) -> Vec<String> {
         let outputs: Vec<String> = outputs.iter().map(ToString::to_string).collect();
-        named(&outputs, layers).into_iter().map(|output| output.name).collect()
+        named(&outputs, layers)
+            .into_iter()
+            .map(|output| output.name)
+            .collect()
     }
 
     #[test]
@@ -279,7 +305,12 @@ mod tests {
     fn layers_count_from_either_end() {
         assert_eq!(layers(&[-1, 0, 6, 2], 6).unwrap(), [0, 2, 6]);
         for wrong in [7, -8] {
-            assert!(layers(&[wrong], 6).unwrap_err().to_string().contains("0 (the embedding) to 6"));
+            assert!(
+                layers(&[wrong], 6)
+                    .unwrap_err()
+                    .to_string()
+                    .contains("0 (the embedding) to 6")
+            );
         }
     }
 

@@ -86,7 +86,10 @@ impl Reader {
         while self.input.fill(&mut window, self.limit())? {
             (self.number, self.first) = (window.number + 1, window.first + window.len() as u64);
             let digest = input::digest(&window);
-            let done = self.finished.get(self.next).filter(|line| line.number == window.number);
+            let done = self
+                .finished
+                .get(self.next)
+                .filter(|line| line.number == window.number);
             if let Some(line) = done {
                 check(line, &window, digest)?;
                 self.next += 1;
@@ -117,7 +120,8 @@ impl Reader {
     /// How much the next window holds: what it held before, if it is done; what leads to the next that is done.
     fn limit(&self) -> Limit {
         let limit = self.sizing.limit();
-        let (Some(line), Sizing::Learnt { .. }) = (self.finished.get(self.next), &*self.sizing) else {
+        let (Some(line), Sizing::Learnt { .. }) = (self.finished.get(self.next), &*self.sizing)
+        else {
             return limit;
         };
         let records = match line.number.saturating_sub(self.number) {
@@ -135,7 +139,11 @@ impl Reader {
         let hashes: Vec<u64> = window.sequences.iter().map(Seen::hash).collect();
         let mine = match &mut self.deal {
             Some((deal, tool)) => {
-                let costs: Vec<f64> = window.sequences.iter().map(|sequence| tool.cost(sequence)).collect();
+                let costs: Vec<f64> = window
+                    .sequences
+                    .iter()
+                    .map(|sequence| tool.cost(sequence))
+                    .collect();
                 deal.mine(&hashes, &costs)?
             }
             None => vec![true; hashes.len()],
@@ -178,7 +186,10 @@ fn chosen(window: &Window, only: &HashSet<u64>) -> Option<Vec<Outcome>> {
 
 fn check(line: &WindowLine, window: &Window, digest: u128) -> Result<()> {
     if window.len() as u64 != line.count {
-        return Err(changed(line, &format!("{} of them are there", window.len())));
+        return Err(changed(
+            line,
+            &format!("{} of them are there", window.len()),
+        ));
     }
     if digest != line.digest {
         return Err(changed(line, "their ids or sequences are others"));

@@ -78,7 +78,10 @@ mod tests {
         let hashes = [b"MKT".as_slice(), b"", b"GAV"].map(Seen::hash);
         assert!(seen.add(hashes[0], 7) && seen.add(hashes[1], u64::from(u32::MAX)));
         assert!(!seen.add(hashes[2], 9), "it is full");
-        assert_eq!(hashes.map(|hash| seen.first(hash)), [Some(7), Some(u64::from(u32::MAX)), None]);
+        assert_eq!(
+            hashes.map(|hash| seen.first(hash)),
+            [Some(7), Some(u64::from(u32::MAX)), None]
+        );
     }
 
     #[test]

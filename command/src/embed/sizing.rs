@@ -28,7 +28,10 @@ pub enum Sizing {
     /// All alike, whatever the machine: for runs that must be cut alike.
     Fixed(Limit),
     /// By the speed so far.
-    Learnt { most: Limit, speed: Mutex<Option<f64>> },
+    Learnt {
+        most: Limit,
+        speed: Mutex<Option<f64>>,
+    },
 }
 
 impl Sizing {
@@ -46,7 +49,9 @@ impl Sizing {
         Self::Learnt {
             most: Limit {
                 records: (MOST_BYTES / sizes.record.max(1)).clamp(FEWEST, MOST_RECORDS),
-                residues: (MOST_BYTES / sizes.residue.max(1)).min(MOST_RESIDUES).max(enough),
+                residues: (MOST_BYTES / sizes.residue.max(1))
+                    .min(MOST_RESIDUES)
+                    .max(enough),
             },
             speed: Mutex::default(),
         }
@@ -84,7 +89,10 @@ impl Sizing {
 mod tests {
     use super::*;
 
-    const MEANS: Sizes = Sizes { record: 1280, residue: 0 };
+    const MEANS: Sizes = Sizes {
+        record: 1280,
+        residue: 0,
+    };
 
     #[test]
     fn the_first_window_is_small_and_the_next_a_minute_of_work() {
@@ -98,7 +106,10 @@ mod tests {
 
     #[test]
     fn wide_outputs_make_windows_small_but_leave_every_slot_its_batches() {
-        let wide = Sizes { record: 0, residue: 5120 };
+        let wide = Sizes {
+            record: 0,
+            residue: 5120,
+        };
         let limit = |batches| {
             let sizing = Sizing::learnt(wide, batches);
             sizing.learn(u64::MAX, Duration::from_secs(1));

@@ -33,7 +33,11 @@ impl Live {
         let total = bars.add(ProgressBar::new(LENGTH));
         total.set_style(style("{prefix:>8.bold} {wide_msg}"));
         terminal::listen_above(level, bars);
-        Self { slots, total, level }
+        Self {
+            slots,
+            total,
+            level,
+        }
     }
 
     /// `slots` has a line each slot.
@@ -43,7 +47,9 @@ impl Live {
         }
         let mut line = total.to_owned();
         if let Some(share) = now.share {
-            self.total.set_style(style("{prefix:>8.bold} {bar:24.green/dim} {percent:>3} %  {wide_msg}"));
+            self.total.set_style(style(
+                "{prefix:>8.bold} {bar:24.green/dim} {percent:>3} %  {wide_msg}",
+            ));
             self.total.set_position((share * LENGTH as f64) as u64);
         }
         if let Some(remaining) = now.remaining {
@@ -66,7 +72,8 @@ impl Drop for Live {
 
 /// A style that is known to be right.
 fn style(template: &str) -> ProgressStyle {
-    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    let style =
+        ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
     style.progress_chars("━╸─")
 }
 
@@ -76,7 +83,10 @@ mod tests {
 
     #[test]
     fn the_templates_are_right() {
-        for template in ["{prefix:>8.cyan} {wide_msg}", "{prefix:>8.bold} {bar:24.green/dim} {percent:>3} %  {wide_msg}"] {
+        for template in [
+            "{prefix:>8.cyan} {wide_msg}",
+            "{prefix:>8.bold} {bar:24.green/dim} {percent:>3} %  {wide_msg}",
+        ] {
             assert!(ProgressStyle::with_template(template).is_ok(), "{template}");
         }
     }

@@ -84,7 +84,8 @@ impl Progress {
         match &self.shown {
             Shown::Live(live) => {
                 let slots = now.slots.iter().zip(&speeds).enumerate();
-                let lines = slots.map(|(number, (slot, &speed))| slot_line(slot, speed, self.gpus.read(number)));
+                let lines = slots
+                    .map(|(number, (slot, &speed))| slot_line(slot, speed, self.gpus.read(number)));
                 live.draw(&lines.collect::<Vec<_>>(), now, &total_line(now, &speeds));
             }
             Shown::Plain(plain) => plain.print(now, &total_line(now, &speeds)),
@@ -106,10 +107,18 @@ fn slot_line(slot: &SlotNow, speed: f64, reading: Reading) -> String {
     if let Some(reason) = &slot.lost {
         return format!("{}: lost: {reason}", count(slot.items, "item"));
     }
-    let mut line = format!("{:>13}  {:>11} residues/s", count(slot.items, "item"), whole(speed as u64));
+    let mut line = format!(
+        "{:>13}  {:>11} residues/s",
+        count(slot.items, "item"),
+        whole(speed as u64)
+    );
     if let Some((used, total)) = reading.memory {
         let gibibytes = |bytes: u64| bytes as f64 / f64::from(1 << 30);
-        line.push_str(&format!("  {:5.1} of {:.1} GiB", gibibytes(used), gibibytes(total)));
+        line.push_str(&format!(
+            "  {:5.1} of {:.1} GiB",
+            gibibytes(used),
+            gibibytes(total)
+        ));
     }
     if let Some(degrees) = reading.temperature {
         line.push_str(&format!("  {degrees} °C"));
@@ -139,7 +148,12 @@ fn total_line(now: &Snapshot, speeds: &[f64]) -> String {
 #[must_use]
 pub fn clock(time: Duration) -> String {
     let seconds = time.as_secs();
-    format!("{}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60)
+    format!(
+        "{}:{:02}:{:02}",
+        seconds / 3600,
+        seconds / 60 % 60,
+        seconds % 60
+    )
 }
 
 #[cfg(test)]
@@ -165,7 +179,10 @@ mod tests {
             lost: Some("fell off the bus".into()),
             ..slot
         };
-        assert_eq!(slot_line(&lost, 0.0, reading), "1,234 items: lost: fell off the bus");
+        assert_eq!(
+            slot_line(&lost, 0.0, reading),
+            "1,234 items: lost: fell off the bus"
+        );
     }
 
     #[test]

@@ -43,6 +43,9 @@ mod tests {
             remaining: Some(Duration::from_secs(5)),
             ..now
         };
-        assert_eq!(line(&now, "3 records"), "0:01:00  99 %  0:00:05 left  3 records");
+        assert_eq!(
+            line(&now, "3 records"),
+            "0:01:00  99 %  0:00:05 left  3 records"
+        );
     }
 }

@@ -17,16 +17,25 @@ impl Rates {
     pub fn after(&mut self, at: Duration, amounts: Vec<u64>) -> Vec<f64> {
         self.samples.push_back((at, amounts));
         // One sample older than the window stays, to measure from.
-        while self.samples.get(1).is_some_and(|(second, _)| at.saturating_sub(*second) >= WINDOW) {
+        while self
+            .samples
+            .get(1)
+            .is_some_and(|(second, _)| at.saturating_sub(*second) >= WINDOW)
+        {
             self.samples.pop_front();
         }
-        let (Some((begin, before)), Some((_, now))) = (self.samples.front(), self.samples.back()) else {
+        let (Some((begin, before)), Some((_, now))) = (self.samples.front(), self.samples.back())
+        else {
             return Vec::new();
         };
         let seconds = at.saturating_sub(*begin).as_secs_f64();
         let rate = |(slot, &amount): (usize, &u64)| {
             let done = amount.saturating_sub(before.get(slot).copied().unwrap_or(0));
-            if seconds > 0.0 { done as f64 / seconds } else { 0.0 }
+            if seconds > 0.0 {
+                done as f64 / seconds
+            } else {
+                0.0
+            }
         };
         now.iter().enumerate().map(rate).collect()
     }
@@ -39,7 +48,8 @@ mod tests {
     #[test]
     fn a_rate_is_over_the_last_seconds_alone() {
         let mut rates = Rates::default();
-        let mut after = |seconds: u64, amount| rates.after(Duration::from_secs(seconds), vec![amount]);
+        let mut after =
+            |seconds: u64, amount| rates.after(Duration::from_secs(seconds), vec![amount]);
         assert_eq!(after(0, 0), [0.0]);
         assert_eq!(after(10, 1000), [100.0]);
         assert_eq!(after(20, 1000), [50.0]);
