@@ -1,6 +1,6 @@
 //! Records whose sequence an earlier one has.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::path::Path;
 
 use arrow_array::cast::AsArray;
@@ -11,7 +11,7 @@ use toolpool_command::output::{Directory, sort};
 use toolpool_command::rows::{Outcome, Rows, Values};
 use toolpool_command::window::Window;
 
-use crate::folders::{MADE, files, shards, undisturbed};
+use crate::folders::{MADE, files, go_on, shards, undisturbed};
 use crate::made::run;
 
 #[test]
@@ -188,4 +188,24 @@ fn read_wide(directory: &Path) -> Vec<(u64, u64)> {
     }
     assert_eq!(rows, tensors);
     rows
+}
+
+#[test]
+fn a_window_that_is_done_again_otherwise_loses_no_row() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut output = Directory::open(folder.path(), &run(), false).unwrap();
+    // Record 91 waits for an earlier one; a run that remembers fewer sequences computes it.
+    let forgotten = |index| (index == 91).then_some(Outcome::Done);
+    for number in 0..MADE.windows() {
+        output.write(&MADE.rows(number, forgotten)).unwrap();
+    }
+    output.duplicates().unwrap();
+    output.finish(&Vec::new()).unwrap();
+    fs::write(folder.path().join("mean/00000001.parquet"), "damaged").unwrap();
+    go_on(folder.path(), &run());
+    let (_folder, straight) = undisturbed(&run());
+    for directory in [folder.path(), &straight] {
+        sort(directory).unwrap();
+    }
+    assert_eq!(shards(folder.path()), shards(&straight));
 }

@@ -117,3 +117,38 @@ fn what_was_being_written_when_a_run_was_cut_off_is_removed() {
     fs::remove_file(directory.join("mean/notes.txt")).unwrap();
     assert_eq!(&files(&directory), whole(&run()));
 }
+
+#[test]
+fn a_number_that_changed_in_a_line_makes_it_count_as_not_written() {
+    let text = String::from_utf8(whole(&run())["manifest.jsonl"].clone()).unwrap();
+    let line = text
+        .lines()
+        .position(|line| line.contains("\"number\":3,"))
+        .unwrap();
+    for field in [
+        "number\":",
+        "first\":",
+        "count\":",
+        "digest\":\"",
+        "done\":",
+        "failed\":",
+        "overflowed\":",
+    ] {
+        let mut lines: Vec<_> = text.lines().map(str::to_owned).collect();
+        let digit = lines[line].find(field).unwrap() + field.len();
+        let other = if lines[line][digit..].starts_with('1') {
+            "2"
+        } else {
+            "1"
+        };
+        lines[line].replace_range(digit..=digit, other);
+        let (_folder, directory) = undisturbed(&run());
+        fs::write(directory.join("manifest.jsonl"), lines.join("\n") + "\n").unwrap();
+        let output = Directory::open(&directory, &run(), false).unwrap();
+        let numbers: Vec<_> = output.finished().iter().map(|line| line.number).collect();
+        assert_eq!(numbers, [0, 1, 2, 4, 5, 6], "{field}");
+        drop(output);
+        go_on(&directory, &run());
+        assert_eq!(&files(&directory), whole(&run()), "{field}");
+    }
+}
