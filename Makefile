@@ -10,16 +10,20 @@ override export LIBTORCH := $(abspath $(LIBTORCH))
 endif
 
 RELEASE := target/release
-STAGES := lint rust header symbols abi c python install asan valgrind tsan shuttle fuzz miri doc docs
+STAGES := lint rust header symbols abi c python cli install asan valgrind tsan shuttle fuzz miri doc docs
 PREFIX ?= /usr/local
 
-.PHONY: help demo libtorch build install uninstall dist docs test bench fuzz header format clean distclean $(addprefix test-,$(STAGES))
+.PHONY: help demo demo-c libtorch build install uninstall dist docs test test-long bench fuzz header format clean distclean $(addprefix test-,$(STAGES))
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-14s %s\n", $$1, $$2}' Makefile
 	@echo "make test-STAGE     one stage of the tests: $(STAGES)"
 
-demo: build build/demo/embed_fasta ## embed examples/data/proteins.fasta with the C example, on every device
+demo: build ## embed examples/data/proteins.fasta with the command, on every device
+	@model=$$(scripts/demo_model) && rm -rf build/demo/embeddings && mkdir -p build/demo && \
+		$(RELEASE)/toolpool embed examples/data/proteins.fasta -m "$$model" -o build/demo/embeddings
+
+demo-c: build build/demo/embed_fasta ## the same with the C example, which prints
 	@model=$$(scripts/demo_model) && build/demo/embed_fasta "$$model" examples/data/proteins.fasta
 
 build/demo/embed_fasta: examples/c/embed_fasta.c include/toolpool.h | build
@@ -30,7 +34,7 @@ build/demo/embed_fasta: examples/c/embed_fasta.c include/toolpool.h | build
 libtorch: ## find libtorch, or install it into .venv; LIBTORCH names another
 	@scripts/libtorch
 
-build: libtorch ## libtoolpool.so and libtoolpool_torch.so, in target/release
+build: libtorch ## libtoolpool.so, libtoolpool_torch.so and the command toolpool, in target/release
 	@scripts/build
 
 install: ## what `make build` built, in PREFIX (/usr/local); DESTDIR stages it for a package
@@ -50,6 +54,9 @@ test: ## everything: lint, Rust, C, C++, Python, sanitizers, documentation
 
 $(addprefix test-,$(STAGES)): test-%:
 	@scripts/test $*
+
+test-long: build ## the command, killed 100 times in a run of 5,000 sequences
+	@scripts/test_long
 
 bench: build ## the benchmarks: the core, then ESM-2 beside its peers (BENCH_ARGS="--rounds 3")
 	@scripts/bench $(BENCH_ARGS)

@@ -9,8 +9,11 @@ pub enum Outcome {
     Done,
     /// It has none, for this reason.
     Failed(String),
-    /// It has the outputs of an earlier record of the run, by position in the whole input, whose sequence is the same.
+    /// It has the outputs of an earlier record, by position in the whole input, whose sequence is the same. That record is
+    /// of the same directory, done or failed.
     Same(u64),
+    /// It is another directory's: of another shard of the run, or already there.
+    Elsewhere,
 }
 
 /// A window that is done.

@@ -8,6 +8,7 @@ use std::sync::{Arc, OnceLock};
 use parking_lot::Mutex;
 use toolpool_abi::{toolpool_chunk_t as Chunk, toolpool_row_t as Row};
 
+use super::items::Input;
 use super::outputs::{Part, View};
 use crate::error::{Error, Result, Status};
 use crate::plan::dedup::Dedup;
@@ -255,6 +256,18 @@ impl Results {
         let part = &self.parts[entry.part as usize];
         part.view(entry.row as usize, name)
             .ok_or_else(|| self.no_output(name).at(caller))
+    }
+
+    /// The output `name` of entry `index`, to be read; for an item that failed, its error.
+    pub fn value(&self, index: usize, name: &str) -> Result<Input<'_>> {
+        let view = self.view(index, name)?;
+        let bytes = view.shape.bytes(view.dtype)?;
+        Ok(Input {
+            // SAFETY: a view is as long as its shape says, written, and lives and stays as it is as long as `self`.
+            data: unsafe { std::slice::from_raw_parts(view.data, bytes) },
+            dtype: view.dtype,
+            shape: *view.shape,
+        })
     }
 
     /// The output `name` of all entries, where it lies; computed once.

@@ -76,6 +76,11 @@ impl Tensors {
         })
     }
 
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.data.len()
+    }
+
     /// The elements of item `index`.
     pub fn bytes(&self, index: usize) -> &[u8] {
         let bytes = self.kind_at(index).bytes;

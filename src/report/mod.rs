@@ -7,10 +7,10 @@ mod json;
 mod lanes;
 #[cfg(test)]
 mod sample;
-mod svg;
+pub mod svg;
 mod timeline;
 mod trace;
-mod words;
+pub mod words;
 
 pub use figures::time_for;
 

@@ -35,9 +35,16 @@ impl Report {
     /// The timeline as an SVG document of one view box, 1,000 wide.
     #[must_use]
     pub fn timeline(&self) -> String {
+        self.timeline_above(0.0, |_, _| ())
+    }
+
+    /// The same with more below it: `height` pixels, into which `draw` draws from the given y on.
+    #[must_use]
+    pub fn timeline_above(&self, height: f64, draw: impl FnOnce(&mut Svg, f64)) -> String {
         let bottom = TOP + PITCH * self.slots.len() as f64;
         let (headline, figures) = (self.headline(), self.figures());
-        let mut svg = Svg::begin((WIDTH, bottom + BOTTOM), &headline, &figures);
+        let end = bottom + BOTTOM;
+        let mut svg = Svg::begin((WIDTH, end + height), &headline, &figures);
         svg.text("title", (20.0, 28.0), Anchor::Start, &headline);
         svg.text("faint", (20.0, 48.0), Anchor::Start, &figures);
         let scale = Scale::of(self);
@@ -47,6 +54,7 @@ impl Report {
         scale.draw(&mut svg, bottom);
         self.draw_lines(&mut svg, &scale, bottom);
         draw_legend(&mut svg, bottom + 38.0);
+        draw(&mut svg, end);
         svg.end()
     }
 

@@ -16,7 +16,7 @@ use once_cell::sync::OnceCell;
 use super::beside;
 use crate::device;
 use crate::error::{self, Error, Status};
-use search::{Candidate, Environment, VERSION, file_name, library_directory};
+use search::{Candidate, Environment, VERSION, file_name, library_directory, written_version};
 
 /// Loads libtorch into this process, if it is not there yet.
 ///
@@ -50,6 +50,26 @@ pub fn backend_path() -> error::Result<PathBuf> {
 /// The directory of the libtorch that this process has loaded, if it has.
 pub fn loaded_directory() -> Option<PathBuf> {
     directory_of(&*resident()?)
+}
+
+/// A libtorch that is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// The directory of its libraries.
+    pub directory: PathBuf,
+    /// As it is written beside it, such as `2.11.0+cu130`; `None` where nothing is.
+    pub version: Option<String>,
+}
+
+/// The libtorch that [`ensure`] would take in a process that has none, without loading it.
+#[must_use]
+pub fn find() -> Option<Found> {
+    let candidates = Environment::read().candidates();
+    let directory = candidates
+        .iter()
+        .find_map(|candidate| library_directory(&candidate.path).ok())?;
+    let version = directory.parent().and_then(written_version);
+    Some(Found { directory, version })
 }
 
 /// Loads the first candidate that is not refused.

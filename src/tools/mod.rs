@@ -4,7 +4,7 @@ mod beside;
 mod echo;
 mod foreign;
 mod library;
-mod libtorch;
+pub mod libtorch;
 mod process;
 
 use std::path::Path;

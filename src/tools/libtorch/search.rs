@@ -106,7 +106,7 @@ pub(super) fn library_directory(path: &Path) -> Result<PathBuf, String> {
 }
 
 /// The version that is written in a Python package's `version.py`, or a libtorch archive's `build-version`.
-fn written_version(root: &Path) -> Option<String> {
+pub(super) fn written_version(root: &Path) -> Option<String> {
     if let Ok(archive) = fs::read_to_string(root.join("build-version")) {
         return Some(archive.trim().to_owned());
     }

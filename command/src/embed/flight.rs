@@ -1,0 +1,367 @@
+//! A window under way: its job, and the rows that come of it.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytemuck::{PodCastError, try_cast_slice};
+use toolpool::mem::{Field, Items, Results};
+use toolpool::pool::{Job, JobOptions, Pool, Progress};
+use toolpool::report::Report;
+use toolpool::tool::Tool;
+use toolpool::value::Dtype;
+
+use super::long::{self, Pieces};
+use super::model::Model;
+use super::reader::Task;
+use crate::error::{Error, Result};
+use crate::rows::{Outcome, Rows, Values};
+use crate::tool::refused;
+use crate::window::Window;
+
+/// A window whose records the pool computes.
+pub struct Flight {
+    task: Task,
+    /// What each record is in `jobs`.
+    places: Vec<Place>,
+    whole: Arc<Job>,
+    /// Of the pieces of long sequences, where there are some.
+    pieces: Option<(Arc<Job>, Vec<Range<usize>>)>,
+    pub began: Instant,
+}
+
+/// Where the outputs of a record come from.
+#[derive(Clone)]
+enum Place {
+    /// It is not computed.
+    Nowhere,
+    /// An item.
+    Item(usize),
+    /// These pieces.
+    Pieces(Range<usize>),
+}
+
+impl Flight {
+    /// Submits what of a window is to be computed.
+    pub fn begin(task: Task, model: &Model, pool: &Pool, options: &JobOptions) -> Result<Self> {
+        let long = model.long.as_ref();
+        let (mut items, mut pieces) = (Vec::new(), Vec::new());
+        let mut places = vec![Place::Nowhere; task.window.len()];
+        for (record, place) in places.iter_mut().enumerate() {
+            if task.outcomes[record] != Outcome::Done {
+                continue;
+            }
+            let length = task.window.sequences.get(record).len();
+            *place = match long.filter(|long| long.pieces.cut(length)) {
+                Some(long) => Place::Pieces(add(&mut pieces, record, length, long.pieces)),
+                None => Place::Item(add_whole(&mut items, record, length)),
+            };
+        }
+        let began = Instant::now();
+        let submit = |tool: &Arc<dyn Tool>, parts: &[(usize, Range<usize>)]| {
+            submit(pool, tool, &task.window, parts, options)
+        };
+        let whole = submit(&model.tool, &items)?;
+        let pieces = match long.filter(|_| !pieces.is_empty()) {
+            Some(long) => {
+                let job = submit(&long.tool, &pieces)?;
+                Some((job, pieces.into_iter().map(|(_, range)| range).collect()))
+            }
+            None => None,
+        };
+        Ok(Self {
+            task,
+            places,
+            whole,
+            pieces,
+            began,
+        })
+    }
+
+    fn jobs(&self) -> impl Iterator<Item = &Arc<Job>> {
+        [&self.whole]
+            .into_iter()
+            .chain(self.pieces.as_ref().map(|(job, _)| job))
+    }
+
+    /// Waits for it: whether it is over.
+    #[must_use]
+    pub fn wait(&self, timeout: Duration) -> bool {
+        self.jobs().all(|job| job.wait(Some(timeout)))
+    }
+
+    /// Begins nothing more of it.
+    pub fn cancel(&self) {
+        self.jobs().for_each(|job| job.cancel());
+    }
+
+    /// How far it is, in records; those that run in pieces count when all of it is over.
+    #[must_use]
+    pub fn progress(&self) -> Progress {
+        self.whole.progress()
+    }
+
+    /// How its jobs go.
+    #[must_use]
+    pub fn reports(&self) -> Vec<Report> {
+        self.jobs().map(|job| job.report()).collect()
+    }
+
+    /// Where in the bytes of the input it is.
+    #[must_use]
+    pub fn bytes(&self) -> &Range<u64> {
+        &self.task.bytes
+    }
+
+    /// The part of its work that is done.
+    #[must_use]
+    pub fn share(&self) -> f64 {
+        let progress = self.jobs().map(|job| job.progress());
+        let (done, all) = progress.fold((0.0, 0.0), |(done, all), job| {
+            (done + job.cost_done, all + job.cost)
+        });
+        if all > 0.0 { done / all } else { 1.0 }
+    }
+
+    /// What its records came to, and the tool's remarks on some. It must be over.
+    ///
+    /// # Errors
+    /// Why a job failed as a whole, which the whole run then does.
+    pub fn land(self, names: &[String]) -> Result<(Rows, Vec<Remark>)> {
+        let whole = results(&self.whole)?;
+        let joined = match &self.pieces {
+            Some((job, ranges)) => Some((results(job)?, ranges.as_slice())),
+            None => None,
+        };
+        let Task {
+            window,
+            digest,
+            mut outcomes,
+            ..
+        } = self.task;
+        let mut cells = Vec::with_capacity(window.len());
+        let mut remarks = Vec::new();
+        for (record, place) in self.places.iter().enumerate() {
+            let mut remark = |warning: Option<&toolpool::text::Text>| {
+                let position = window.first + record as u64;
+                remarks.extend(warning.map(|text| Remark {
+                    position,
+                    text: text.to_string(),
+                }));
+            };
+            let length = window.sequences.get(record).len();
+            let made = match (place, &joined) {
+                (Place::Item(item), _) => {
+                    remark(whole.warning(*item));
+                    item_cells(&whole, *item, names)
+                }
+                (Place::Pieces(of), Some((results, ranges))) => {
+                    of.clone().for_each(|piece| remark(results.warning(piece)));
+                    let pieces = of.clone().map(|piece| (piece, ranges[piece].clone()));
+                    joined_cells(results, &pieces.collect::<Vec<_>>(), length, names)
+                }
+                _ => Ok(Vec::new()),
+            };
+            cells.push(made.unwrap_or_else(|reason| {
+                outcomes[record] = Outcome::Failed(reason);
+                Vec::new()
+            }));
+        }
+        let names = names.to_vec();
+        Ok((
+            Rows {
+                window,
+                digest,
+                outcomes,
+                values: Box::new(Table {
+                    names,
+                    cells,
+                    whole,
+                }),
+            },
+            remarks,
+        ))
+    }
+}
+
+/// What the tool says about a record whose outputs it gives: that it was cut, or holds letters that it does not know.
+pub struct Remark {
+    /// Of the record, in the whole input.
+    pub position: u64,
+    pub text: String,
+}
+
+/// Adds the one item of a record.
+fn add_whole(items: &mut Vec<(usize, Range<usize>)>, record: usize, length: usize) -> usize {
+    items.push((record, 0..length));
+    items.len() - 1
+}
+
+/// Adds the pieces of a record.
+fn add(
+    items: &mut Vec<(usize, Range<usize>)>,
+    record: usize,
+    length: usize,
+    pieces: Pieces,
+) -> Range<usize> {
+    let begin = items.len();
+    items.extend(pieces.of(length).map(|range| (record, range)));
+    begin..items.len()
+}
+
+/// Submits parts of the records of a window as items.
+fn submit(
+    pool: &Pool,
+    tool: &Arc<dyn Tool>,
+    window: &Window,
+    parts: &[(usize, Range<usize>)],
+    options: &JobOptions,
+) -> Result<Arc<Job>> {
+    let sequences = parts
+        .iter()
+        .map(|(record, range)| &window.sequences.get(*record)[range.clone()]);
+    let field = Field::copied("sequence", sequences).map_err(refused)?;
+    let items = Arc::new(Items::new(field));
+    pool.submit(Arc::clone(tool), items, options)
+        .map_err(refused)
+}
+
+fn results(job: &Job) -> Result<Results> {
+    let results = job
+        .results()
+        .map_err(|error| Error::new(error.to_string()))?;
+    results.ok_or_else(|| {
+        Error::new("the results of a window were taken twice; this is an error in toolpool")
+    })
+}
+
+/// The outputs of the records of a window.
+struct Table {
+    names: Vec<String>,
+    /// For each record that has outputs, one each output.
+    cells: Vec<Vec<Cell>>,
+    /// Where those outputs lie that are one item's.
+    whole: Results,
+}
+
+/// An output of a record.
+struct Cell {
+    shape: Vec<usize>,
+    values: Source,
+}
+
+enum Source {
+    /// An item's, where the results have it.
+    Item(usize),
+    /// Averaged over pieces.
+    Own(Vec<f32>),
+}
+
+impl Values for Table {
+    fn names(&self) -> Vec<String> {
+        self.names.clone()
+    }
+
+    fn get(&self, record: usize, name: &str) -> (&[usize], &[f32]) {
+        let place = self.names.iter().position(|known| known == name);
+        let Some(cell) = place.and_then(|place| self.cells[record].get(place)) else {
+            return (&[], &[]);
+        };
+        let values = match &cell.values {
+            Source::Own(values) => values,
+            // It was there when the cell was made.
+            Source::Item(item) => {
+                floats(&self.whole, *item, name).map_or(&[][..], |(_, values)| values)
+            }
+        };
+        (&cell.shape, values)
+    }
+}
+
+/// The outputs of an item, left where they lie; why there are none.
+fn item_cells(results: &Results, item: usize, names: &[String]) -> Result<Vec<Cell>, String> {
+    let cell = |name: &String| {
+        let (shape, _) = floats(results, item, name)?;
+        Ok(Cell {
+            shape,
+            values: Source::Item(item),
+        })
+    };
+    names.iter().map(cell).collect()
+}
+
+/// The outputs of a sequence of `length` residues that was computed in pieces.
+fn joined_cells(
+    results: &Results,
+    pieces: &[(usize, Range<usize>)],
+    length: usize,
+    names: &[String],
+) -> Result<Vec<Cell>, String> {
+    names
+        .iter()
+        .map(|name| joined_cell(results, pieces, length, name))
+        .collect()
+}
+
+fn joined_cell(
+    results: &Results,
+    pieces: &[(usize, Range<usize>)],
+    length: usize,
+    name: &str,
+) -> Result<Cell, String> {
+    let is_mean = name == "mean" || name.starts_with("mean.");
+    let of_pieces = if is_mean {
+        name.replacen("mean", "per_residue", 1)
+    } else {
+        name.to_owned()
+    };
+    let mut given = Vec::with_capacity(pieces.len());
+    let mut width = 0;
+    for (piece, range) in pieces {
+        let (shape, values) = floats(results, *piece, &of_pieces)
+            .map_err(|reason| format!("residues {} to {}: {reason}", range.start + 1, range.end))?;
+        width = shape.last().copied().unwrap_or(1);
+        given.push((range.clone(), values));
+    }
+    let (shape, values) = if name == "bos" || name.starts_with("bos.") {
+        (
+            vec![width],
+            long::average(given.iter().map(|(_, values)| *values), width),
+        )
+    } else {
+        let rows = long::join(length, width, &given);
+        match is_mean {
+            true => (vec![width], long::average(rows.chunks_exact(width), width)),
+            false => (vec![length, width], rows),
+        }
+    };
+    Ok(Cell {
+        shape,
+        values: Source::Own(values),
+    })
+}
+
+/// Shape and values of an output of an item; why there are none.
+fn floats<'a>(
+    results: &'a Results,
+    item: usize,
+    name: &str,
+) -> Result<(Vec<usize>, &'a [f32]), String> {
+    let value = results
+        .value(item, name)
+        .map_err(|error| error.to_string())?;
+    if value.dtype != Dtype::Float32 {
+        return Err(format!(
+            "the output {name} is {:?}; float32 is needed",
+            value.dtype
+        ));
+    }
+    let shape = value
+        .shape
+        .dims()
+        .iter()
+        .map(|&size| size as usize)
+        .collect();
+    let values = try_cast_slice(value.data).map_err(|reason: PodCastError| reason.to_string())?;
+    Ok((shape, values))
+}

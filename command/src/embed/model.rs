@@ -1,0 +1,322 @@
+//! The model of a run: its tool, what it puts out, and what tells it from another.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::Deserialize;
+use toolpool::tool::Tool;
+use xxhash_rust::xxh3::Xxh3;
+
+use super::long::Pieces;
+use crate::args::{Embed, OnLong, written};
+use crate::error::{Error, Result};
+use crate::hub;
+use crate::output::{Layout, Output};
+use crate::tool;
+
+/// Letters of the model's alphabet: the width of `logits`.
+const ALPHABET: usize = 33;
+const FLOAT: usize = size_of::<f32>();
+
+/// What a sequence is embedded with.
+pub struct Model {
+    pub tool: Arc<dyn Tool>,
+    /// For sequences that run in windows.
+    pub long: Option<Long>,
+    /// In the order in which they were asked for, layer by layer.
+    pub outputs: Vec<Output>,
+    /// What the outputs of a record take at least, in bytes, and of each of its residues.
+    pub record_bytes: usize,
+    pub residue_bytes: usize,
+    /// All on which the values depend.
+    pub settings: BTreeMap<String, String>,
+}
+
+/// How long sequences run.
+pub struct Long {
+    pub pieces: Pieces,
+    /// Of the same weights; gives what the windows' averages are made of.
+    pub tool: Arc<dyn Tool>,
+}
+
+/// What is needed of a checkpoint's `config.json`.
+#[derive(Deserialize)]
+struct Config {
+    hidden_size: usize,
+    num_hidden_layers: i64,
+}
+
+impl Model {
+    /// Opens the model that the command line names; nothing of its weights is loaded yet.
+    pub fn open(arguments: &Embed) -> Result<Self> {
+        let source = &arguments.model;
+        if Path::new(source).is_file() {
+            // The tool says what the file is and what to give in its place.
+            tool::open("esm2", source, &arguments.computing, &[])?;
+        }
+        let directory = hub::directory(source)?;
+        let config = config(&directory)?;
+        let layers = layers(&arguments.layers, config.num_hidden_layers)?;
+        let long = long_pieces(arguments)?;
+        let open = |outputs: &[String]| {
+            let opened = tool::open(
+                "esm2",
+                source,
+                &arguments.computing,
+                &options(arguments, outputs),
+            )?;
+            Ok(opened.tool())
+        };
+        let tool = open(&arguments.outputs)?;
+        let long = match long {
+            Some(pieces) => Some(Long {
+                pieces,
+                tool: open(&of_pieces(&arguments.outputs))?,
+            }),
+            None => None,
+        };
+        let (record_bytes, residue_bytes) = sizes(arguments, &config, layers.len());
+        Ok(Self {
+            tool,
+            long,
+            outputs: named(&arguments.outputs, &layers),
+            record_bytes,
+            residue_bytes,
+            settings: settings(arguments, &directory, &layers)?,
+        })
+    }
+}
+
+fn config(directory: &Path) -> Result<Config> {
+    let path = directory.join("config.json");
+    let text = fs::read(&path).map_err(Error::file("read", &path))?;
+    serde_json::from_slice(&text).map_err(|reason| {
+        Error::usage(format!(
+            "{} is no description of an ESM-2 model: {reason}; give the directory of one",
+            path.display()
+        ))
+    })
+}
+
+/// The layers counted from 0, in rising order, each once, as the tool takes them.
+fn layers(asked: &[i64], last: i64) -> Result<Vec<i64>> {
+    let mut layers = Vec::new();
+    for &layer in asked {
+        let counted = if layer < 0 { last + 1 + layer } else { layer };
+        if !(0..=last).contains(&counted) {
+            return Err(Error::usage(format!(
+                "layer {layer} does not exist: this model has layers 0 (the embedding) to {last}, or -{} to -1 from the end",
+                last + 1
+            )));
+        }
+        layers.push(counted);
+    }
+    layers.sort_unstable();
+    layers.dedup();
+    Ok(layers)
+}
+
+fn long_pieces(arguments: &Embed) -> Result<Option<Pieces>> {
+    if arguments.on_long != OnLong::Window {
+        return match arguments.overlap {
+            Some(_) => Err(Error::usage("--overlap is for --on-long window alone")),
+            None => Ok(None),
+        };
+    }
+    if arguments.outputs.iter().any(|name| name == "contacts") {
+        return Err(Error::usage(
+            "contacts between residues of different windows are unknown, so --outputs contacts does not go with \
+             --on-long window; use --on-long whole, or leave contacts out",
+        ));
+    }
+    let most = arguments.max_length;
+    Pieces::new(most, arguments.overlap.unwrap_or(most / 2)).map(Some)
+}
+
+/// The outputs of the windows that those of a long sequence are averaged from: its mean is that of its residues.
+fn of_pieces(outputs: &[String]) -> Vec<String> {
+    let mut needed: Vec<String> = Vec::new();
+    for name in outputs {
+        let name = if name == "mean" { "per_residue" } else { name };
+        if !needed.iter().any(|known| known == name) {
+            needed.push(name.to_owned());
+        }
+    }
+    needed
+}
+
+fn options(arguments: &Embed, outputs: &[String]) -> Vec<(&'static str, String)> {
+    let on_long = match arguments.on_long {
+        OnLong::Window => OnLong::Error,
+        other => other,
+    };
+    let layers: Vec<String> = arguments.layers.iter().map(ToString::to_string).collect();
+    vec![
+        ("outputs", outputs.join(",")),
+        ("layers", layers.join(",")),
+        ("on_long", written(on_long)),
+        ("max_length", arguments.max_length.to_string()),
+    ]
+}
+
+/// As the tool names its outputs: by layer, where there are several.
+fn named(outputs: &[String], layers: &[i64]) -> Vec<Output> {
+    let mut named: Vec<Output> = Vec::new();
+    for output in outputs {
+        let layout = match output.as_str() {
+            "mean" | "bos" => Layout::Row,
+            "contacts" => Layout::Ragged,
+            _ => Layout::Matrix,
+        };
+        let names = match output.as_str() {
+            "mean" | "bos" | "per_residue" if layers.len() > 1 => layers
+                .iter()
+                .map(|layer| format!("{output}.{layer}"))
+                .collect(),
+            _ => vec![output.clone()],
+        };
+        for name in names {
+            if named.iter().all(|known| known.name != name) {
+                named.push(Output { name, layout });
+            }
+        }
+    }
+    named
+}
+
+fn sizes(arguments: &Embed, config: &Config, layers: usize) -> (usize, usize) {
+    let (mut record, mut residue) = (0, 0);
+    for output in &arguments.outputs {
+        match output.as_str() {
+            "mean" | "bos" => record += layers * config.hidden_size * FLOAT,
+            "per_residue" => residue += layers * config.hidden_size * FLOAT,
+            "logits" => residue += ALPHABET * FLOAT,
+            _ => residue += arguments.max_length as usize * FLOAT,
+        }
+    }
+    (record, residue)
+}
+
+fn settings(
+    arguments: &Embed,
+    directory: &Path,
+    layers: &[i64],
+) -> Result<BTreeMap<String, String>> {
+    let computing = &arguments.computing;
+    let list: Vec<String> = layers.iter().map(ToString::to_string).collect();
+    let mut settings = BTreeMap::from([
+        ("model".to_owned(), fingerprint(directory)?),
+        ("layers".to_owned(), list.join(",")),
+        (
+            "dtype".to_owned(),
+            computing.dtype.clone().unwrap_or_else(|| "auto".to_owned()),
+        ),
+        ("on-long".to_owned(), written(arguments.on_long)),
+        ("max-length".to_owned(), arguments.max_length.to_string()),
+        (
+            "deterministic".to_owned(),
+            arguments.deterministic.to_string(),
+        ),
+    ]);
+    if arguments.on_long == OnLong::Window {
+        let overlap = arguments.overlap.unwrap_or(arguments.max_length / 2);
+        settings.insert("overlap".to_owned(), overlap.to_string());
+        settings.insert(
+            "long".to_owned(),
+            "windows of max-length residues, averaged where they overlap".to_owned(),
+        );
+    }
+    if let Some(tokens) = computing
+        .tokens_per_batch
+        .as_ref()
+        .filter(|_| arguments.deterministic)
+    {
+        settings.insert("tokens-per-batch".to_owned(), tokens.clone());
+    }
+    for (key, value) in &computing.set {
+        settings.insert(format!("set {key}"), value.clone());
+    }
+    Ok(settings)
+}
+
+/// What tells a model from another: its name, and a digest of its description and of samples of its weights.
+fn fingerprint(directory: &Path) -> Result<String> {
+    let mut digest = Xxh3::new();
+    for path in files(directory)? {
+        sample(&path, &mut digest).map_err(Error::file("read", &path))?;
+    }
+    Ok(format!("{:032x}", digest.digest128()))
+}
+
+/// The description and the weights, by name.
+fn files(directory: &Path) -> Result<Vec<PathBuf>> {
+    let entries = fs::read_dir(directory).map_err(Error::file("list", directory))?;
+    let paths = entries.filter_map(|entry| entry.ok().map(|entry| entry.path()));
+    let mut paths: Vec<PathBuf> = paths
+        .filter(|path| {
+            path.ends_with("config.json")
+                || path.extension().is_some_and(|end| end == "safetensors")
+        })
+        .collect();
+    paths.sort();
+    Ok(paths)
+}
+
+/// Weights of gigabytes take seconds to read; another training of the same shape shows in any part of them.
+fn sample(path: &Path, digest: &mut Xxh3) -> std::io::Result<()> {
+    const PLACES: u64 = 16;
+    let mut file = File::open(path)?;
+    let length = file.metadata()?.len();
+    digest.update(&length.to_le_bytes());
+    let mut bytes = vec![0; 64 << 10];
+    for place in 0..PLACES {
+        file.seek(SeekFrom::Start(length / PLACES * place))?;
+        let read = file.read(&mut bytes)?;
+        digest.update(&bytes[..read]);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(outputs: &[&str], layers: &[i64]) -> Vec<String> {
+        let outputs: Vec<String> = outputs.iter().map(ToString::to_string).collect();
+        named(&outputs, layers)
+            .into_iter()
+            .map(|output| output.name)
+            .collect()
+    }
+
+    #[test]
+    fn outputs_are_named_by_layer_where_there_are_several() {
+        assert_eq!(names(&["mean", "logits"], &[6]), ["mean", "logits"]);
+        assert_eq!(
+            names(&["mean", "logits", "mean"], &[0, 6]),
+            ["mean.0", "mean.6", "logits"]
+        );
+    }
+
+    #[test]
+    fn layers_count_from_either_end() {
+        assert_eq!(layers(&[-1, 0, 6, 2], 6).unwrap(), [0, 2, 6]);
+        for wrong in [7, -8] {
+            assert!(
+                layers(&[wrong], 6)
+                    .unwrap_err()
+                    .to_string()
+                    .contains("0 (the embedding) to 6")
+            );
+        }
+    }
+
+    #[test]
+    fn the_mean_of_windows_is_made_of_their_residues() {
+        let outputs = ["mean", "per_residue", "bos"].map(str::to_owned);
+        assert_eq!(of_pieces(&outputs), ["per_residue", "bos"]);
+    }
+}

@@ -1,0 +1,173 @@
+//! Which files make an input, and how each is opened.
+
+use std::fs;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::bytes::{Bytes, decompress, peek, unreadable};
+use super::delimited::Delimited;
+use super::fasta::Fasta;
+use super::parquet::Parquet;
+use super::{Format, Options, Records};
+use crate::error::{Error, Result};
+
+/// A file, or stdin.
+pub enum File {
+    Stdin,
+    /// Whose length is known for a regular file: anything else, such as a pipe, can be read once.
+    Path {
+        path: PathBuf,
+        len: Option<u64>,
+    },
+}
+
+/// The files that paths, globs and `-` mean, in this order.
+pub fn find(paths: &[String]) -> Result<Vec<File>> {
+    if paths.iter().filter(|path| *path == "-").count() > 1 {
+        return Err(Error::new(
+            "stdin, `-`, can be read once; it is named twice",
+        ));
+    }
+    let mut files = Vec::new();
+    for path in paths {
+        match path.as_str() {
+            "-" => files.push(File::Stdin),
+            path if is_glob(path) => {
+                for path in matches(path)? {
+                    files.push(File::at(path)?);
+                }
+            }
+            path => files.push(File::at(PathBuf::from(path))?),
+        }
+    }
+    Ok(files)
+}
+
+fn is_glob(path: &str) -> bool {
+    path.contains(['*', '?', '[']) && !Path::new(path).exists()
+}
+
+/// The files of a glob, by name.
+fn matches(pattern: &str) -> Result<Vec<PathBuf>> {
+    let paths = glob::glob(pattern)
+        .map_err(|error| Error::usage(format!("the pattern {pattern} is wrong: {error}")))?;
+    let paths = paths
+        .collect::<std::result::Result<Vec<_>, _>>()
+        .map_err(|error| Error::new(format!("the files of {pattern} cannot be listed: {error}")))?;
+    if paths.is_empty() {
+        return Err(Error::usage(format!("no file is called like {pattern}")));
+    }
+    Ok(paths)
+}
+
+impl File {
+    fn at(path: PathBuf) -> Result<Self> {
+        let metadata = fs::metadata(&path)
+            .map_err(|error| Error::new(format!("{} cannot be read: {error}", path.display())))?;
+        if metadata.is_dir() {
+            return Err(Error::usage(format!(
+                "{path} is a folder; name its files, such as '{path}/*.fasta'",
+                path = path.display()
+            )));
+        }
+        let len = metadata.is_file().then_some(metadata.len());
+        Ok(Self::Path { path, len })
+    }
+
+    /// Whether it can be read more than once.
+    pub fn is_regular(&self) -> bool {
+        self.len().is_some()
+    }
+
+    /// How long it is, where that is known.
+    pub fn len(&self) -> Option<u64> {
+        match self {
+            Self::Stdin => None,
+            Self::Path { len, .. } => *len,
+        }
+    }
+
+    /// Begins to read it, adding to `bytes_read`.
+    pub fn open(&self, options: &Options, bytes_read: Arc<AtomicU64>) -> Result<Box<dyn Records>> {
+        let name = self.name();
+        let inner = self.bytes().map_err(|error| unreadable(&name, &error))?;
+        let counted = Counted {
+            inner,
+            bytes_read: Arc::clone(&bytes_read),
+        };
+        let bytes = decompress(Box::new(counted), &name)?;
+        let (head, bytes) = peek(bytes, 4, &name)?;
+        Ok(match options.format.unwrap_or_else(|| self.format(&head)) {
+            Format::Fasta => Box::new(Fasta::new(bytes, name)?),
+            Format::Csv => Box::new(Delimited::new(bytes, b',', options, name)?),
+            Format::Tsv => Box::new(Delimited::new(bytes, b'\t', options, name)?),
+            Format::Parquet => {
+                drop(bytes);
+                Box::new(Parquet::new(
+                    self.regular(&name)?,
+                    options,
+                    bytes_read,
+                    name,
+                )?)
+            }
+        })
+    }
+
+    fn bytes(&self) -> io::Result<Bytes> {
+        Ok(match self {
+            Self::Stdin => Box::new(io::stdin()),
+            Self::Path { path, .. } => Box::new(fs::File::open(path)?),
+        })
+    }
+
+    /// What it holds, by the first bytes of that and, for tables, by its name.
+    fn format(&self, head: &[u8]) -> Format {
+        let name = self.name().to_ascii_lowercase();
+        let name = [".gz", ".bgz", ".zst"]
+            .iter()
+            .find_map(|end| name.strip_suffix(end))
+            .unwrap_or(&name);
+        match name.rsplit('.').next() {
+            _ if head == b"PAR1" => Format::Parquet,
+            Some("csv") => Format::Csv,
+            Some("tsv" | "tab") => Format::Tsv,
+            _ => Format::Fasta,
+        }
+    }
+
+    /// The file itself, for what is not read from front to back.
+    fn regular(&self, name: &str) -> Result<fs::File> {
+        match self {
+            Self::Path { path, len: Some(_) } => {
+                fs::File::open(path).map_err(|error| unreadable(name, &error))
+            }
+            _ => Err(Error::usage(format!(
+                "{name} is a pipe, and Parquet is read from a file: write it to one, and name that"
+            ))),
+        }
+    }
+
+    /// For messages.
+    fn name(&self) -> String {
+        match self {
+            Self::Stdin => "stdin".to_owned(),
+            Self::Path { path, .. } => path.display().to_string(),
+        }
+    }
+}
+
+/// Counts the bytes that pass.
+struct Counted<R> {
+    inner: R,
+    bytes_read: Arc<AtomicU64>,
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.inner.read(buffer)?;
+        self.bytes_read.fetch_add(count as u64, Ordering::Relaxed);
+        Ok(count)
+    }
+}

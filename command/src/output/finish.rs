@@ -1,0 +1,79 @@
+//! The end of a run: what is made of all its shards together.
+
+use std::io::{BufWriter, Write};
+
+use super::file;
+use super::heads::escape;
+use super::run::{Format, Layout};
+use super::shard::{Index, Shard};
+use super::{Directory, FAILURES, INDEX, Summary, Totals, manifest, sheet};
+use crate::error::{Error, Result};
+
+impl Directory {
+    /// Ends the run: writes `summary`, `failures.tsv` and the indexes of outputs in safetensors, then the manifest anew, with
+    /// its lines in order and one that says that the run has ended.
+    pub fn finish(mut self, summary: &Summary) -> Result<Totals> {
+        self.write_failures()?;
+        self.write_indexes()?;
+        for (name, text) in summary {
+            file::replace(&self.path, name, |draft| draft.put(text))?;
+        }
+        self.manifest.ended = true;
+        self.manifest.rewrite()?;
+        Ok(self.totals())
+    }
+
+    /// Refuses a directory that is not complete.
+    pub(super) fn must_have_ended(&self) -> Result<()> {
+        if self.manifest.ended {
+            return Ok(());
+        }
+        let lost: String = self
+            .notes()
+            .iter()
+            .map(|note| format!("\n  {note}"))
+            .collect();
+        Err(Error::new(format!(
+            "{} is not finished according to its {}; give the run's command again{lost}",
+            self.path.display(),
+            manifest::NAME
+        )))
+    }
+
+    /// Index, id and reason of every record that failed, escaped as in the sheets.
+    fn write_failures(&self) -> Result<()> {
+        file::replace(&self.path, FAILURES, |draft| {
+            let mut text = BufWriter::new(draft);
+            let path = self.path.join(FAILURES);
+            writeln!(text, "index\tid\treason").map_err(Error::file("write", &path))?;
+            for file in self.manifest.windows.iter().flat_map(|line| &line.failures) {
+                for line in sheet::read(&self.path.join(&file.name))? {
+                    let sheet::Line {
+                        index, id, last, ..
+                    } = line?;
+                    writeln!(text, "{index}\t{}\t{last}", escape(&id))
+                        .map_err(Error::file("write", &path))?;
+                }
+            }
+            text.flush().map_err(Error::file("write", &path))
+        })
+    }
+
+    fn write_indexes(&self) -> Result<()> {
+        let run = &self.manifest.run;
+        let indexed = |layout| run.format == Format::Parquet && layout != Layout::Row;
+        for output in run.outputs.iter().filter(|output| indexed(output.layout)) {
+            let name = format!("{}/{INDEX}", output.name);
+            file::replace(&self.path, &name, |draft| {
+                let mut index = Index::new(draft)?;
+                let shards = self.manifest.windows.iter().flat_map(|line| &line.shards);
+                for line in shards.filter(|shard| shard.output == output.name) {
+                    let shard = Shard::open(&self.path, run, line)?;
+                    index.add(&line.files[0].name, &shard.frame().heads)?;
+                }
+                index.finish()
+            })?;
+        }
+        Ok(())
+    }
+}

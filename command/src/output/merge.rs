@@ -1,0 +1,248 @@
+//! The directories of the parts of a run, joined to one.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::file::{Batch, FileLine};
+use super::manifest::{Kind, Manifest, WindowLine};
+use super::run::{Part, Run};
+use super::{Directory, Summary, Totals, manifest_of};
+use crate::error::{Error, Result};
+
+/// A directory that holds a part of a run.
+struct Shard {
+    path: PathBuf,
+    manifest: Manifest,
+    part: Part,
+}
+
+/// Joins the finished directories of all parts of one run, in any order, into a new one.
+///
+/// Shards become hard links, or copies where the file system has none across these places; the sizes of links and the
+/// checksums of copies are compared with the manifests. Nothing is changed in the parts. Refused, with a line for each
+/// reason, are parts of different runs or inputs, parts that are missing, given twice, or not finished.
+pub fn merge(parts: &[PathBuf], into: &Path) -> Result<Totals> {
+    let mut shards: Vec<Shard> = parts.iter().map(|path| open(path)).collect::<Result<_>>()?;
+    shards.sort_by_key(|shard| shard.part.index);
+    let Some(first) = shards.first() else {
+        return Err(Error::usage(
+            "nothing to merge; name the directories of all shards of a run",
+        ));
+    };
+    let run = whole(&first.manifest.run);
+    let problems = problems(&shards, &run);
+    if !problems.is_empty() {
+        return Err(Error::new(format!(
+            "these directories do not make a whole:\n  {}",
+            problems.join("\n  ")
+        )));
+    }
+    let mut directory = Directory::open(into, &run, false)?;
+    if !directory.manifest.windows.is_empty() {
+        return Err(Error::usage(format!(
+            "{} holds rows already; choose a new directory",
+            into.display()
+        )));
+    }
+    let mut batch = Batch::new(&directory.path);
+    let mut windows = Vec::new();
+    for shard in &shards {
+        for line in &shard.manifest.windows {
+            windows.push(adopt(&mut batch, shard, line)?);
+        }
+    }
+    batch.publish()?;
+    directory.manifest.windows = join(windows);
+    directory.manifest.rewrite()?;
+    batch.keep();
+    directory.finish(&Summary::new())
+}
+
+fn open(path: &Path) -> Result<Shard> {
+    let manifest = manifest_of(path)?;
+    let Some(part) = manifest.run.shard else {
+        return Err(Error::usage(format!(
+            "{} holds a whole run and needs no merging; name directories that were made with --shard",
+            path.display()
+        )));
+    };
+    Ok(Shard {
+        path: path.to_owned(),
+        manifest,
+        part,
+    })
+}
+
+/// The run of which a part is one.
+fn whole(run: &Run) -> Run {
+    Run {
+        shard: None,
+        ..run.clone()
+    }
+}
+
+/// Why these are not all parts of one run; nothing where they are.
+fn problems(shards: &[Shard], run: &Run) -> Vec<String> {
+    let mut problems = Vec::new();
+    let first = &shards[0];
+    for shard in shards {
+        let name = shard.path.display();
+        for difference in run.differences(&whole(&shard.manifest.run)) {
+            problems.push(format!(
+                "{name} is of another run than {}: {difference}",
+                first.path.display()
+            ));
+        }
+        if shard.part.count != first.part.count {
+            problems.push(format!(
+                "{name} is one of {} parts, not of {}",
+                shard.part.count, first.part.count
+            ));
+        }
+        if !shard.manifest.ended {
+            problems.push(format!("{name} is not finished; give its command again"));
+        }
+        let files = shard.manifest.windows.iter().flat_map(WindowLine::files);
+        let misfits = files.filter_map(|file| file.misfit(&shard.path));
+        problems.extend(misfits.map(|misfit| format!("{name}: {misfit}; give its command again")));
+    }
+    for index in 1..=first.part.count {
+        let holders: Vec<_> = shards
+            .iter()
+            .filter(|shard| shard.part.index == index)
+            .collect();
+        match holders.as_slice() {
+            [] => problems.push(format!("part {index}/{} is missing", first.part.count)),
+            [_] => {}
+            [one, other, ..] => problems.push(format!(
+                "part {index}/{} is there twice: {} and {}",
+                first.part.count,
+                one.path.display(),
+                other.path.display()
+            )),
+        }
+    }
+    if problems.is_empty() {
+        problems.extend(shards.iter().filter_map(|shard| other_input(first, shard)));
+    }
+    if problems.is_empty() {
+        problems.extend(incomplete(shards));
+    }
+    problems
+}
+
+/// What the windows of two parts say of their inputs, where that differs.
+fn other_input(first: &Shard, shard: &Shard) -> Option<String> {
+    let cuts = |shard: &Shard| {
+        let windows = shard
+            .manifest
+            .windows
+            .iter()
+            .filter(|line| line.kind == Kind::Window);
+        windows
+            .map(|line| (line.first, line.count, line.digest))
+            .collect::<Vec<_>>()
+    };
+    let (ours, theirs) = (cuts(first), cuts(shard));
+    let window =
+        (0..ours.len().max(theirs.len())).find(|&window| ours.get(window) != theirs.get(window))?;
+    let from = ours
+        .get(window)
+        .or(theirs.get(window))
+        .map_or(0, |cut| cut.0);
+    Some(format!(
+        "{} had another input than {}, from record {from} on; use the same files for all parts",
+        shard.path.display(),
+        first.path.display()
+    ))
+}
+
+/// Records that no part has, or several have.
+fn incomplete(shards: &[Shard]) -> Vec<String> {
+    let mut held: BTreeMap<u64, (u64, u64)> = BTreeMap::new();
+    for line in shards
+        .iter()
+        .flat_map(|shard| &shard.manifest.windows)
+        .filter(|line| line.kind == Kind::Window)
+    {
+        let (_, records) = held.entry(line.number).or_insert((line.count, 0));
+        *records += line.done + line.failed + line.same;
+    }
+    held.into_iter()
+        .filter(|(_, (count, records))| count != records)
+        .map(|(number, (count, records))| {
+            format!("window {number} has {count} records, the parts together have {records}")
+        })
+        .collect()
+}
+
+/// Takes the files of a line, under names of their own.
+fn adopt(batch: &mut Batch, shard: &Shard, line: &WindowLine) -> Result<WindowLine> {
+    let mut line = line.clone();
+    let files = line.shards.iter_mut().flat_map(|shard| &mut shard.files);
+    for file in files.chain(&mut line.failures).chain(&mut line.waiting) {
+        let from = shard.path.join(&file.name);
+        let adopted = batch.adopt(&renamed(&file.name, shard.part), &from, file)?;
+        *file = adopted;
+    }
+    Ok(line)
+}
+
+/// `mean/00000000.parquet` as `mean/00000000-1of4.parquet`.
+fn renamed(name: &str, Part { index, count }: Part) -> String {
+    let begin = name.rfind('/').map_or(0, |slash| slash + 1);
+    let dot = name[begin..]
+        .find('.')
+        .map_or(name.len(), |dot| begin + dot);
+    format!("{}-{index}of{count}{}", &name[..dot], &name[dot..])
+}
+
+/// Lines of parts as lines of the whole: windows of one number become one, others are numbered anew.
+fn join(lines: Vec<WindowLine>) -> Vec<WindowLine> {
+    let mut joined: BTreeMap<(Kind, u64), WindowLine> = BTreeMap::new();
+    let mut others = 0;
+    for mut line in lines {
+        if line.kind != Kind::Window {
+            line.number = others;
+            others += 1;
+        }
+        let key = (line.kind, line.number);
+        match joined.get_mut(&key) {
+            None => drop(joined.insert(key, line)),
+            Some(whole) => {
+                whole.done += line.done;
+                whole.failed += line.failed;
+                whole.same += line.same;
+                whole.shards.extend(line.shards);
+                whole.failures.extend(line.failures);
+                whole.waiting.extend(line.waiting);
+            }
+        }
+    }
+    joined.into_values().collect()
+}
+
+impl Batch<'_> {
+    /// Takes a file of another directory, by a link or a copy.
+    fn adopt(&mut self, name: &str, from: &Path, line: &FileLine) -> Result<FileLine> {
+        if self.link(name, from, line) {
+            return Ok(FileLine {
+                name: name.to_owned(),
+                ..line.clone()
+            });
+        }
+        let (copied, _) = self.write(name, |draft| {
+            let mut file = File::open(from).map_err(Error::file("read", from))?;
+            io::copy(&mut file, draft).map_err(Error::file("copy", from))
+        })?;
+        match copied.xxh3 == line.xxh3 {
+            true => Ok(copied),
+            false => Err(Error::new(format!(
+                "{} does not have the checksum that it was written with; give the command of its run again",
+                from.display()
+            ))),
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! Rows in input order: each window gets the rows that other lines hold of its records.
+
+use std::ops::Range;
+
+use super::file::{Batch, FileLine};
+use super::manifest::{Kind, WindowLine};
+use super::open::remove_unlisted;
+use super::run::Output;
+use super::shard::{self, Frame, Shapes, Shard, ShardLine};
+use super::values::Source;
+use super::{Directory, sheet, stem, write_sheet};
+use crate::error::Result;
+
+impl Directory {
+    /// Puts the rows of all shards into input order; to be called after [`Self::duplicates`]. Shards that are in order
+    /// already stay as they are. Takes the memory of the ids of a window, and the disk space of the shards that are written
+    /// anew until all of them are.
+    pub fn sort(&mut self) -> Result<()> {
+        let outputs = self.manifest.run.outputs.len();
+        let mut batch = Batch::new(&self.path);
+        let mut sorted = self.finished().to_vec();
+        for line in &mut sorted {
+            if line.same > 0 || line.shards.len() > outputs {
+                *line = self.sort_window(&mut batch, line)?;
+            }
+        }
+        if sorted == self.manifest.windows {
+            batch.keep();
+            return Ok(());
+        }
+        batch.publish()?;
+        let before = std::mem::replace(&mut self.manifest.windows, sorted);
+        if let Err(error) = self.manifest.rewrite() {
+            self.manifest.windows = before;
+            return Err(error);
+        }
+        batch.keep();
+        remove_unlisted(&self.path, &self.manifest)
+    }
+
+    fn sort_window(&self, batch: &mut Batch, window: &WindowLine) -> Result<WindowLine> {
+        let stem = format!("{}-sorted", stem(Kind::Window, window.number));
+        let span = window.first..window.end();
+        let others = self
+            .manifest
+            .windows
+            .iter()
+            .filter(|line| line.kind != Kind::Window);
+        let others = others.filter(|line| line.first < span.end && span.start < line.end());
+        let lines: Vec<_> = std::iter::once(window).chain(others).collect();
+
+        let mut shards = Vec::new();
+        let mut done = 0;
+        for output in &self.manifest.run.outputs {
+            let (frame, mut rows) = self.rows(output, &lines, &span)?;
+            done = frame.heads.len() as u64;
+            if done > 0 {
+                let shard =
+                    shard::write(batch, &self.manifest.run, output, &stem, &frame, &mut rows)?;
+                let overflowed = window
+                    .shards
+                    .iter()
+                    .filter(|before| before.output == output.name)
+                    .map(|shard| shard.overflowed)
+                    .sum();
+                shards.push(ShardLine {
+                    overflowed,
+                    ..shard
+                });
+            }
+        }
+        let (failed, failures) = self.failures(batch, &stem, &lines, &span)?;
+        Ok(WindowLine {
+            done,
+            failed,
+            same: 0,
+            shards,
+            failures,
+            waiting: Vec::new(),
+            ..window.clone()
+        })
+    }
+
+    /// The rows that lines hold of an output of the records in a span, in order.
+    fn rows(
+        &self,
+        output: &Output,
+        lines: &[&WindowLine],
+        span: &Range<u64>,
+    ) -> Result<(Frame, Merged)> {
+        let shards = lines
+            .iter()
+            .flat_map(|line| &line.shards)
+            .filter(|shard| shard.output == output.name);
+        let shards: Vec<Shard> = shards
+            .map(|line| Shard::open(&self.path, &self.manifest.run, line))
+            .collect::<Result<_>>()?;
+        let mut order = Vec::new();
+        for (shard, heads) in shards.iter().map(|shard| &shard.frame().heads).enumerate() {
+            let of_span = heads.index.partition_point(|&index| index < span.start)
+                ..heads.index.partition_point(|&index| index < span.end);
+            order.extend(of_span.map(|row| (heads.index[row], shard, row)));
+        }
+        order.sort_unstable();
+
+        let mut frame = Frame::default();
+        if let Some(&(_, shard, _)) = order.first() {
+            let shapes = &shards[shard].frame().shapes;
+            frame.shapes = Shapes::new(shapes.rank(), &shapes.inner);
+        }
+        for &(_, shard, row) in &order {
+            let Frame { heads, shapes } = shards[shard].frame();
+            frame.heads.push(heads.get(row));
+            frame.shapes.push(shapes.outer(row));
+        }
+        let rows = order
+            .into_iter()
+            .map(|(_, shard, row)| (shard, row))
+            .collect();
+        Ok((frame, Merged { shards, rows }))
+    }
+
+    /// A sheet of what failed in a span, and how many records that are.
+    fn failures(
+        &self,
+        batch: &mut Batch,
+        stem: &str,
+        lines: &[&WindowLine],
+        span: &Range<u64>,
+    ) -> Result<(u64, Vec<FileLine>)> {
+        let mut failed = Vec::new();
+        for file in lines.iter().flat_map(|line| &line.failures) {
+            for line in sheet::read(&self.path.join(&file.name))? {
+                failed.push(line?);
+            }
+        }
+        failed.retain(|line| span.contains(&line.index));
+        failed.sort_by_key(|line| line.index);
+        let rows: Vec<_> = failed
+            .iter()
+            .map(|line| (line.head(), line.last.clone()))
+            .collect();
+        Ok((
+            rows.len() as u64,
+            write_sheet(batch, stem, "failed", "reason", &rows)?,
+        ))
+    }
+}
+
+/// The rows of several shards as those of one.
+struct Merged {
+    shards: Vec<Shard>,
+    /// The shard, and the row in it, of each row.
+    rows: Vec<(usize, usize)>,
+}
+
+impl Source for Merged {
+    fn append(&mut self, row: usize, values: Range<usize>, to: &mut Vec<u8>) -> Result<()> {
+        let (shard, row) = self.rows[row];
+        self.shards[shard].append(row, values, to)
+    }
+}

@@ -1,0 +1,206 @@
+//! How far a run is: drawn on a terminal, in plain lines elsewhere.
+
+mod live;
+mod plain;
+mod rates;
+
+use std::io::{IsTerminal, stderr};
+use std::time::{Duration, Instant};
+
+use toolpool::device::Slot;
+use toolpool::report::words::{count, whole};
+
+use crate::args::LogLevel;
+use crate::gpus::{Gpus, Reading};
+use live::Live;
+use plain::Plain;
+use rates::Rates;
+
+/// How a run is now.
+#[derive(Debug, Clone, Default)]
+pub struct Snapshot {
+    /// One a slot of the pool.
+    pub slots: Vec<SlotNow>,
+    /// Records that are done, failed ones included, those of earlier sessions too.
+    pub records: u64,
+    pub saved: u64,
+    pub failed: u64,
+    /// The part of the input that is done: from 0 to 1, where its length is known.
+    pub share: Option<f64>,
+    pub elapsed: Duration,
+    pub remaining: Option<Duration>,
+}
+
+/// How a slot is now.
+#[derive(Debug, Clone, Default)]
+pub struct SlotNow {
+    pub device: String,
+    pub items: u64,
+    pub residues: u64,
+    /// Why it is lost or stuck.
+    pub lost: Option<String>,
+}
+
+/// Shows snapshots, as often as it is good.
+pub struct Progress {
+    shown: Shown,
+    gpus: Gpus,
+    rates: Rates,
+    next: Instant,
+}
+
+enum Shown {
+    Live(Live),
+    Plain(Plain),
+}
+
+impl Progress {
+    #[must_use]
+    pub fn new(slots: &[Slot], level: LogLevel) -> Self {
+        let shown = match stderr().is_terminal() {
+            true => Shown::Live(Live::new(slots, level)),
+            false => Shown::Plain(Plain),
+        };
+        Self {
+            next: Instant::now() + shown.every(),
+            shown,
+            gpus: Gpus::of(slots),
+            rates: Rates::default(),
+        }
+    }
+
+    /// Shows how the run is, if it is time to; `now` is asked only then.
+    pub fn tick(&mut self, now: impl FnOnce() -> Snapshot) {
+        if Instant::now() < self.next {
+            return;
+        }
+        self.show(&now());
+        self.next = Instant::now() + self.shown.every();
+    }
+
+    fn show(&mut self, now: &Snapshot) {
+        let residues = now.slots.iter().map(|slot| slot.residues).collect();
+        let speeds = self.rates.after(now.elapsed, residues);
+        match &self.shown {
+            Shown::Live(live) => {
+                let slots = now.slots.iter().zip(&speeds).enumerate();
+                let lines = slots
+                    .map(|(number, (slot, &speed))| slot_line(slot, speed, self.gpus.read(number)));
+                live.draw(&lines.collect::<Vec<_>>(), now, &total_line(now, &speeds));
+            }
+            Shown::Plain(plain) => plain.print(now, &total_line(now, &speeds)),
+        }
+    }
+}
+
+impl Shown {
+    fn every(&self) -> Duration {
+        match self {
+            Self::Live(_) => Live::EVERY,
+            Self::Plain(_) => Plain::EVERY,
+        }
+    }
+}
+
+/// `12,345 items  412,000 residues/s  34.1 of 80.0 GiB  61 °C  98 %`
+fn slot_line(slot: &SlotNow, speed: f64, reading: Reading) -> String {
+    if let Some(reason) = &slot.lost {
+        return format!("{}: lost: {reason}", count(slot.items, "item"));
+    }
+    let mut line = format!(
+        "{:>13}  {:>11} residues/s",
+        count(slot.items, "item"),
+        whole(speed as u64)
+    );
+    if let Some((used, total)) = reading.memory {
+        let gibibytes = |bytes: u64| bytes as f64 / f64::from(1 << 30);
+        line.push_str(&format!(
+            "  {:5.1} of {:.1} GiB",
+            gibibytes(used),
+            gibibytes(total)
+        ));
+    }
+    if let Some(degrees) = reading.temperature {
+        line.push_str(&format!("  {degrees} °C"));
+    }
+    if let Some(percent) = reading.utilisation {
+        line.push_str(&format!("  {percent:3} %"));
+    }
+    line
+}
+
+/// `1,234 records  820 residues/s  12 duplicates saved  3 failed`
+fn total_line(now: &Snapshot, speeds: &[f64]) -> String {
+    let mut parts = vec![
+        count(now.records, "record"),
+        format!("{} residues/s", whole(speeds.iter().sum::<f64>() as u64)),
+    ];
+    if now.saved > 0 {
+        parts.push(format!("{} saved", count(now.saved, "duplicate")));
+    }
+    if now.failed > 0 {
+        parts.push(format!("{} failed", whole(now.failed)));
+    }
+    parts.join("  ")
+}
+
+/// `1:02:03`
+#[must_use]
+pub fn clock(time: Duration) -> String {
+    let seconds = time.as_secs();
+    format!(
+        "{}:{:02}:{:02}",
+        seconds / 3600,
+        seconds / 60 % 60,
+        seconds % 60
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_says_what_is_known_of_its_slot() {
+        let slot = SlotNow {
+            items: 1234,
+            ..SlotNow::default()
+        };
+        let reading = Reading {
+            memory: Some((1 << 30, 80 << 30)),
+            temperature: Some(61),
+            utilisation: Some(9),
+        };
+        assert_eq!(
+            slot_line(&slot, 4321.9, reading),
+            "  1,234 items        4,321 residues/s    1.0 of 80.0 GiB  61 °C    9 %"
+        );
+        let lost = SlotNow {
+            lost: Some("fell off the bus".into()),
+            ..slot
+        };
+        assert_eq!(
+            slot_line(&lost, 0.0, reading),
+            "1,234 items: lost: fell off the bus"
+        );
+    }
+
+    #[test]
+    fn the_total_says_what_there_is_to_say() {
+        let mut now = Snapshot {
+            records: 1,
+            ..Snapshot::default()
+        };
+        assert_eq!(total_line(&now, &[1.0, 2.5]), "1 record  3 residues/s");
+        (now.saved, now.failed) = (2, 1);
+        assert_eq!(
+            total_line(&now, &[]),
+            "1 record  0 residues/s  2 duplicates saved  1 failed"
+        );
+    }
+
+    #[test]
+    fn a_clock_has_hours() {
+        assert_eq!(clock(Duration::from_secs(36_061)), "10:01:01");
+    }
+}

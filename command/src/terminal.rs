@@ -1,0 +1,108 @@
+//! What the user sees on standard output and standard error, and the exit codes.
+
+use std::fmt::Display;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use console::style;
+use indicatif::MultiProgress;
+use toolpool::log::{Level, log, set_sink};
+
+use crate::args::LogLevel;
+use crate::error::{Error, Result};
+use crate::output::Totals;
+
+/// How a command ended; its exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    Whole,
+    Failed,
+    Usage,
+    Partial,
+    Interrupted,
+}
+
+impl From<Ending> for ExitCode {
+    fn from(ending: Ending) -> Self {
+        Self::from(match ending {
+            Ending::Whole => 0,
+            Ending::Failed => 1,
+            Ending::Usage => 2,
+            Ending::Partial => 3,
+            Ending::Interrupted => 130,
+        })
+    }
+}
+
+impl Ending {
+    /// That of a directory that is finished.
+    #[must_use]
+    pub fn of(totals: Totals) -> Self {
+        match (totals.rows, totals.failed) {
+            (_, 0) => Self::Whole,
+            (0, _) => Self::Failed,
+            _ => Self::Partial,
+        }
+    }
+}
+
+/// Sends what the library and the command log to standard error.
+pub fn listen(level: LogLevel) {
+    let level = most(level);
+    set_sink(Some((
+        level,
+        Box::new(|level, line| eprintln!("{}", dressed(level, line))),
+    )));
+}
+
+/// The same, above progress that is being drawn, until [`listen`] is called again.
+pub fn listen_above(level: LogLevel, bars: MultiProgress) {
+    let sink = move |level, line: &str| {
+        // Progress that is not drawn any more has no lines above it.
+        let _ = bars.println(dressed(level, line));
+    };
+    set_sink(Some((most(level), Box::new(sink))));
+}
+
+fn most(level: LogLevel) -> Level {
+    match level {
+        LogLevel::Error => Level::Error,
+        LogLevel::Warning => Level::Warning,
+        LogLevel::Info => Level::Info,
+    }
+}
+
+fn dressed(level: Level, line: &str) -> String {
+    let label = match level {
+        Level::Error => style("error: ").for_stderr().red().bold(),
+        Level::Warning => style("warning: ").for_stderr().yellow(),
+        Level::Info => style("").for_stderr(),
+    };
+    format!("toolpool: {label}{line}")
+}
+
+/// A line that tells what happened.
+pub fn note(line: &str) {
+    log(Level::Info, line);
+}
+
+/// A line about something that the user may not want.
+pub fn warn(line: &str) {
+    log(Level::Warning, line);
+}
+
+/// Why the command failed: shown whatever the level.
+pub fn report(error: &Error) {
+    eprintln!("{}", dressed(Level::Error, &error.to_string()));
+}
+
+/// Prints what was asked for on standard output.
+pub fn print(text: &str) -> Result<Ending> {
+    writeln!(io::stdout(), "{}", text.trim_end()).map_err(cannot_print)?;
+    Ok(Ending::Whole)
+}
+
+/// For `map_err` of what is written to standard output.
+pub fn cannot_print(reason: impl Display) -> Error {
+    Error::new(format!("cannot write to standard output: {reason}"))
+}

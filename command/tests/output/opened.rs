@@ -1,0 +1,137 @@
+//! What a directory refuses, and what it says of it.
+
+use std::fs;
+
+use toolpool_command::error::Error;
+use toolpool_command::output::{Directory, Layout, Run, ValueType};
+use toolpool_command::rows::{Outcome, Values};
+
+use crate::folders::{MADE, files, names, undisturbed};
+use crate::made::run;
+
+#[test]
+fn another_run_is_refused_with_what_differs_and_force_starts_anew() {
+    let (_folder, directory) = undisturbed(&run());
+    let mut other = run();
+    other.values = ValueType::Float16;
+    other.settings.insert("model".into(), "another".into());
+    other.settings.insert("on_long".into(), "truncate".into());
+    let before = files(&directory);
+    let Err(refused @ Error::Usage(_)) = Directory::open(&directory, &other, false) else {
+        panic!("not refused as a matter of usage");
+    };
+    let refused = refused.to_string();
+    for line in [
+        "model: made there, another now",
+        "on_long: not set there, truncate now",
+        "values: float32 there, float16 now",
+    ] {
+        assert!(
+            refused.lines().any(|found| found.trim() == line),
+            "{refused}"
+        );
+    }
+    assert_eq!(refused.lines().count(), 4, "{refused}");
+    assert_eq!(files(&directory), before);
+
+    fs::write(directory.join("notes.txt"), "the user's").unwrap();
+    other.outputs.truncate(1);
+    drop(Directory::open(&directory, &other, true).unwrap());
+    assert_eq!(
+        names(&directory),
+        ["manifest.jsonl", "notes.txt"].map(String::from).into()
+    );
+    assert!(!directory.join("contacts").exists());
+}
+
+#[test]
+fn a_directory_of_others_is_refused_and_stays_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("thesis.tex"), "").unwrap();
+    for force in [false, true] {
+        let refused = Directory::open(folder.path(), &run(), force)
+            .err()
+            .unwrap()
+            .to_string();
+        assert!(
+            refused.contains("thesis.tex") && refused.contains("empty directory"),
+            "{refused}"
+        );
+        assert_eq!(names(folder.path()), ["thesis.tex".to_owned()].into());
+    }
+}
+
+#[test]
+fn outputs_that_cannot_be_folders_are_refused() {
+    for name in ["", "../up", "a/b", ".hidden", "records", "mean"] {
+        let mut run = run();
+        run.outputs[1].name = name.into();
+        let folder = tempfile::tempdir().unwrap();
+        assert!(
+            matches!(
+                Directory::open(&folder.path().join("out"), &run, false),
+                Err(Error::Usage(_))
+            ),
+            "{name}"
+        );
+        assert!(!folder.path().join("out").exists());
+    }
+}
+
+#[test]
+fn an_output_of_another_shape_is_an_error_that_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut run = run();
+    run.outputs[1].layout = Layout::Row;
+    let mut output = Directory::open(folder.path(), &run, false).unwrap();
+    let before = names(folder.path());
+    let refused = MADE.write(&mut output, 0).unwrap_err().to_string();
+    assert!(refused.starts_with("per_residue of record "), "{refused}");
+    assert_eq!(names(folder.path()), before);
+    run.outputs[1].layout = Layout::Matrix;
+}
+
+#[test]
+fn values_that_16_bits_do_not_hold_are_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = Run {
+        values: ValueType::Float16,
+        ..run()
+    };
+    let rows = || {
+        let mut rows = MADE.rows(0, |_| None);
+        rows.values = Box::new(Large(vec![65503.9, -65520.0, 1e9, f32::INFINITY, f32::NAN]));
+        rows
+    };
+    let one = Run {
+        outputs: run.outputs[..1].to_vec(),
+        ..run
+    };
+    let mut output = Directory::open(folder.path(), &one, false).unwrap();
+    let done = rows()
+        .outcomes
+        .iter()
+        .filter(|outcome| **outcome == Outcome::Done)
+        .count() as u64;
+    assert_eq!(output.write(&rows()).unwrap().overflowed, 2 * done);
+    drop(output);
+    assert_eq!(
+        Directory::open(folder.path(), &one, false)
+            .unwrap()
+            .totals()
+            .overflowed,
+        2 * done
+    );
+}
+
+struct Large(Vec<f32>);
+
+impl Values for Large {
+    fn names(&self) -> Vec<String> {
+        vec!["mean".into()]
+    }
+
+    fn get(&self, _record: usize, _name: &str) -> (&[usize], &[f32]) {
+        (&[5], &self.0)
+    }
+}

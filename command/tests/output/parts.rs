@@ -1,0 +1,123 @@
+//! Sorted directories, and those of parts of a run.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use toolpool_command::output::{Directory, Part, Run, merge, sort, verify};
+use toolpool_command::rows::Outcome;
+
+use crate::folders::{Disk, MADE, files, go_on, names, restore, shards, undisturbed};
+use crate::made::{run, same_as};
+
+#[test]
+fn a_sorted_directory_has_every_record_once_and_is_repaired_like_any_other() {
+    let (_folder, directory) = undisturbed(&run());
+    sort(&directory).unwrap();
+    let sorted = files(&directory);
+    assert!(
+        sorted.keys().all(|name| !name.contains("copies")),
+        "{:?}",
+        sorted.keys()
+    );
+    sort(&directory).unwrap();
+    assert_eq!(files(&directory), sorted);
+
+    let mut damaged = sorted.clone();
+    damaged
+        .get_mut("per_residue/00000003-sorted.safetensors")
+        .unwrap()[99] ^= 1;
+    restore(&directory, &damaged);
+    go_on(&directory, &run());
+    sort(&directory).unwrap();
+    assert_eq!(files(&directory), sorted);
+}
+
+/// Of a run in three parts, in which part `index` has the records whose sequence's first record is `index - 1` modulo 3.
+fn part(folder: &Path, index: u32) -> PathBuf {
+    let directory = folder.join(format!("part{index}"));
+    let run = Run {
+        shard: Some(Part { index, count: 3 }),
+        ..run()
+    };
+    let mut output = Directory::open(&directory, &run, false).unwrap();
+    let elsewhere = |record| {
+        let first = same_as(record).unwrap_or(record);
+        (first % 3 + 1 != u64::from(index)).then_some(Outcome::Elsewhere)
+    };
+    for number in 0..MADE.windows() {
+        output.write(&MADE.rows(number, elsewhere)).unwrap();
+    }
+    assert_eq!(output.duplicates().unwrap(), Vec::<u64>::new());
+    output.finish(&Vec::new()).unwrap();
+    directory
+}
+
+#[test]
+fn parts_are_joined_to_what_one_run_makes() {
+    let folder = tempfile::tempdir().unwrap();
+    let parts = [3, 1, 2].map(|index| part(folder.path(), index));
+    let before = parts.each_ref().map(|part| files(part));
+    let merged = folder.path().join("merged");
+    let totals = merge(&parts, &merged).unwrap();
+    assert_eq!(totals.rows + totals.failed, MADE.records);
+    assert_eq!(verify(&merged).unwrap(), Vec::<String>::new());
+    assert_eq!(parts.each_ref().map(|part| files(part)), before);
+
+    sort(&merged).unwrap();
+    let (_folder, whole) = undisturbed(&run());
+    sort(&whole).unwrap();
+    assert_eq!(shards(&merged), shards(&whole));
+    assert_eq!(
+        files(&merged)["failures.tsv"],
+        files(&whole)["failures.tsv"]
+    );
+    assert_eq!(parts.each_ref().map(|part| files(part)), before);
+}
+
+#[test]
+fn parts_are_copied_to_another_disk_unless_they_are_damaged() {
+    let Some(disk) = Disk::new(16 << 10) else {
+        eprintln!("SKIPPED: only root can mount a small disk");
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let parts = [1, 2, 3].map(|index| part(folder.path(), index));
+    let merged = disk.path().join("merged");
+    merge(&parts, &merged).unwrap();
+    let linked = folder.path().join("merged");
+    merge(&parts, &linked).unwrap();
+    assert_eq!(files(&merged), files(&linked));
+
+    let damaged = parts[1].join("contacts/00000002.safetensors");
+    let mut bytes = fs::read(&damaged).unwrap();
+    bytes[77] ^= 1;
+    fs::remove_file(&damaged).unwrap(); // not through the link
+    fs::write(&damaged, bytes).unwrap();
+    let again = disk.path().join("again");
+    let refused = merge(&parts, &again).unwrap_err().to_string();
+    assert!(
+        refused.contains("part2/contacts/00000002.safetensors does not have the checksum"),
+        "{refused}"
+    );
+    assert_eq!(names(&again), ["manifest.jsonl".to_owned()].into());
+}
+
+#[test]
+fn what_is_missing_for_a_whole_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let parts = [1, 2, 3].map(|index| part(folder.path(), index));
+    let merged = folder.path().join("merged");
+    let refused = |parts: &[PathBuf]| merge(parts, &merged).unwrap_err().to_string();
+    let [one, two, three] = parts.clone();
+    assert!(refused(&[one.clone(), three.clone()]).contains("part 2/3 is missing"));
+    assert!(
+        refused(&[one.clone(), one.clone(), two.clone(), three.clone()])
+            .contains("part 1/3 is there twice")
+    );
+    fs::remove_file(three.join("mean/00000001.parquet")).unwrap();
+    assert!(refused(&parts).contains("mean/00000001.parquet"));
+    let manifest = fs::read(two.join("manifest.jsonl")).unwrap();
+    fs::write(two.join("manifest.jsonl"), &manifest[..manifest.len() - 5]).unwrap();
+    assert!(refused(&parts).contains("part2 is not finished"));
+    assert!(!merged.exists());
+}

@@ -1,0 +1,175 @@
+"""The other subcommands: run, fetch, devices, bench, completions, --version."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import os
+import threading
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import pytest
+from conftest import MODEL, run
+from safetensors import safe_open
+from safetensors.numpy import load_file, save_file
+
+
+@pytest.fixture(scope="module")
+def traced(tmp_path_factory) -> Path:
+    """A model of two inputs that refuses negative numbers."""
+    import torch
+
+    class Model(torch.nn.Module):
+        def forward(self, x, scale):
+            assert bool((x >= 0).all()), "x must not be negative"
+            return {"sum": (x * scale).sum(1), "rows": x * scale}
+
+    path = tmp_path_factory.mktemp("model") / "model.pt"
+    torch.jit.script(Model()).save(str(path))
+    return path
+
+
+def run_model(traced: Path, tmp_path: Path, x: np.ndarray, scale: np.ndarray, *more: str):
+    save_file({"x": x, "scale": scale}, tmp_path / "inputs.safetensors")
+    return run(
+        "run",
+        traced,
+        tmp_path / "inputs.safetensors",
+        "-o",
+        tmp_path / "out.safetensors",
+        "--devices",
+        "cpu",
+        *more,
+    )
+
+
+def test_a_model_runs_on_the_rows_of_a_file(traced: Path, tmp_path: Path):
+    x = np.random.default_rng(0).random((7, 3), dtype=np.float32)
+    scale = np.arange(7, dtype=np.float32).reshape(7, 1)
+    ended = run_model(traced, tmp_path, x, scale)
+    assert ended.returncode == 0, ended.stderr.decode()
+    out = load_file(tmp_path / "out.safetensors")
+    np.testing.assert_allclose(out["rows"], x * scale, rtol=1e-6)
+    np.testing.assert_allclose(out["sum"], (x * scale).sum(1), rtol=1e-5)
+
+
+def test_items_that_fail_are_named_in_the_file(traced: Path, tmp_path: Path):
+    x = np.ones((4, 3), dtype=np.float32)
+    x[2] = -1
+    ended = run_model(traced, tmp_path, x, np.ones((4, 1), dtype=np.float32))
+    assert ended.returncode == 3, ended.stderr.decode()
+    with safe_open(tmp_path / "out.safetensors", "numpy") as file:
+        failed = json.loads(file.metadata()["failed"])
+        assert list(failed) == ["2"]
+        assert (file.get_tensor("rows")[2] == 0).all() and (file.get_tensor("rows")[3] == 1).all()
+
+
+def test_inputs_of_different_lengths_are_refused(traced: Path, tmp_path: Path):
+    ended = run_model(traced, tmp_path, np.ones((4, 3), np.float32), np.ones((5, 1), np.float32))
+    assert ended.returncode == 2
+    assert b"first dimension" in ended.stderr
+    assert not (tmp_path / "out.safetensors").exists()
+
+
+class Hub(http.server.BaseHTTPRequestHandler):
+    """As much of the Hugging Face hub as it takes to serve one model."""
+
+    files: ClassVar[dict[str, bytes]] = {
+        "config.json": b"{}",
+        "model.safetensors": b"weights",
+        "README.md": b"",
+        "pytorch_model.bin": b"",
+    }
+    asked: ClassVar[list[str]] = []
+
+    def do_GET(self):
+        self.asked.append(self.path)
+        if "facebook/tiny" not in self.path:
+            return self.send_error(404)
+        name = self.path.rsplit("/", 1)[1]
+        if self.path.startswith("/api/"):
+            siblings = [{"rfilename": name} for name in self.files]
+            return self.answer(json.dumps({"siblings": siblings, "sha": "0123abcd"}).encode())
+        return self.answer(self.files[name])
+
+    def answer(self, body: bytes):
+        asked = self.headers.get("Range")
+        first = 0
+        if asked:
+            first, last = (
+                int(part or len(body) - 1) for part in asked.removeprefix("bytes=").split("-")
+            )
+            self.send_response(206)
+            self.send_header("Content-Range", f"bytes {first}-{last}/{len(body)}")
+            body = body[first : last + 1]
+        else:
+            self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("ETag", '"e1"')
+        self.send_header("X-Repo-Commit", "0123abcd")
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def hub(tmp_path: Path):
+    """Its environment."""
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hub)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    Hub.asked.clear()
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("HF_")}
+    endpoint = f"http://127.0.0.1:{server.server_port}"
+    yield environment | {"HF_ENDPOINT": endpoint, "HF_HUB_CACHE": str(tmp_path / "hub")}
+    server.shutdown()
+
+
+def test_a_fetched_model_lies_where_the_cache_has_it(hub: dict[str, str], tmp_path: Path):
+    ended = run("fetch", "facebook/tiny", env=hub)
+    assert ended.returncode == 0, ended.stderr.decode()
+    folder = tmp_path / "hub/models--facebook--tiny"
+    revision = (folder / "refs/main").read_text()
+    assert (folder / "snapshots" / revision / "model.safetensors").read_bytes() == b"weights"
+    assert not any("pytorch_model.bin" in path for path in Hub.asked)
+    Hub.asked.clear()
+    assert run("fetch", "facebook/tiny", env=hub).returncode == 0
+    assert not any("safetensors" in path for path in Hub.asked), "nothing is fetched twice"
+
+
+def test_a_model_that_is_not_there_says_so(hub: dict[str, str]):
+    ended = run("fetch", "nobody/nothing", env=hub)
+    assert ended.returncode == 1
+    assert b"nobody/nothing" in ended.stderr and b"no such model" in ended.stderr
+
+
+def test_without_a_way_out_it_says_what_to_do(hub: dict[str, str]):
+    ended = run("fetch", "facebook/tiny", env=hub | {"HF_ENDPOINT": "http://127.0.0.1:9"})
+    assert ended.returncode == 1
+    assert b"HF_ENDPOINT" in ended.stderr and b"copy the cache" in ended.stderr
+
+
+def test_devices_are_a_table_or_json():
+    table = run("devices").stdout.decode()
+    assert table.startswith("device") and "cpu" in table
+    listed = json.loads(run("devices", "--json").stdout)
+    assert listed["devices"][-1]["device"] == "cpu"
+
+
+def test_bench_measures_this_machine():
+    figures = json.loads(run("bench", "--devices", "cpu*2", "-m", MODEL, "--json").stdout)[
+        "figures"
+    ]
+    assert len(figures) == 5 and all(figure["value"] > 0 for figure in figures)
+
+
+def test_completions_are_a_script():
+    assert b"toolpool" in run("completions", "bash").stdout
+
+
+def test_the_version_names_libtorch():
+    text = run("--version").stdout.decode()
+    assert text.startswith("toolpool 0.1.0") and "libtorch 2.11" in text

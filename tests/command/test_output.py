@@ -1,0 +1,312 @@
+"""What the command writes, as other readers see it: pyarrow, polars, numpy, safetensors; and the programs of docs/output.md.
+
+The directories are those of command/examples/output_fixture.rs. Its values follow from positions; here they are made again.
+"""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pl = pytest.importorskip("polars")
+pq = pytest.importorskip("pyarrow.parquet")
+safetensors = pytest.importorskip("safetensors")
+
+ROOT = Path(__file__).resolve().parents[2]
+RECORDS, WINDOW, WIDTH = 600, 250, 8
+
+
+def same_as(index):
+    if 311 <= index < 320:
+        return 7
+    if index % 20 == 11 and index >= 31:
+        return index - 11 - 20 * min(index % 3, (index - 31) // 20)
+    return None
+
+
+def first(index):
+    source = same_as(index)
+    return index if source is None else source
+
+
+def fails(index):
+    return first(index) % 20 == 7
+
+
+def sequence(index):
+    of = first(index)
+    return "".join(chr(ord("A") + int(digit)) for digit in f"{of:08}") + "G" * (1 + of % 5)
+
+
+def name(index):
+    """The id, and its escape."""
+    special = {
+        3: (rf"back\slash {index}".encode(), rf"back\\slash {index}"),
+        4: (b"latin\xe9" + str(index).encode(), rf"latin\xe9{index}"),
+        5: (b"twice", "twice"),
+    }
+    return special.get(index % 100, (b"protein_%d" % index, f"protein_{index}"))
+
+
+def shape(index, output):
+    length = len(sequence(index))
+    return {"mean": (WIDTH,), "per_residue": (length, WIDTH), "contacts": (length, length)}[output]
+
+
+def values(index, output, dtype="float32"):
+    """As stored: numpy rounds to nearest, ties to even."""
+    count = int(np.prod(shape(index, output)))
+    return (first(index) % 512 + np.arange(count) / 16).reshape(shape(index, output)).astype(dtype)
+
+
+DONE = [index for index in range(RECORDS) if not fails(index)]
+
+
+@pytest.fixture(scope="session")
+def outputs(tmp_path_factory):
+    """parquet/, halves/ and npy/, as the library wrote them."""
+    if not shutil.which("cargo"):
+        pytest.skip("no cargo")
+    folder = tmp_path_factory.mktemp("outputs")
+    program = [
+        "cargo",
+        "run",
+        "--quiet",
+        "--release",
+        "-p",
+        "toolpool-command",
+        "--example",
+        "output_fixture",
+    ]
+    subprocess.run([*program, "--", str(folder)], cwd=ROOT, check=True)
+    return folder
+
+
+@pytest.mark.parametrize(("directory", "dtype"), [("parquet", "float"), ("halves", "halffloat")])
+def test_fixed_size_outputs_are_tables(outputs, directory, dtype):
+    table = pq.read_table(outputs / directory / "mean").sort_by("index")
+    types = {field.name: str(field.type) for field in table.schema}
+    assert types == {
+        "index": "uint64",
+        "id": "string",
+        "length": "uint32",
+        "hash": "fixed_size_binary[16]",
+        "value": f"fixed_size_list<item: {dtype} not null>[{WIDTH}]",
+    }
+    assert table["index"].to_pylist() == DONE
+    assert table["id"].to_pylist() == [name(index)[1] for index in DONE]
+    assert table["length"].to_pylist() == [len(sequence(index)) for index in DONE]
+    got = table["value"].combine_chunks().flatten().to_numpy().reshape(-1, WIDTH)
+    assert np.array_equal(got, [values(index, "mean", got.dtype) for index in DONE])
+    by_sequence = {}
+    for index, digest in zip(DONE, table["hash"].to_pylist(), strict=True):
+        assert by_sequence.setdefault(sequence(index), digest) == digest
+    assert len(set(by_sequence.values())) == len(by_sequence)
+
+
+def test_hashes_are_xxh3(outputs):
+    xxhash = pytest.importorskip("xxhash")
+    table = pl.read_parquet(outputs / "parquet/mean/*.parquet")
+    for index, digest in zip(table["index"], table["hash"], strict=True):
+        assert digest == xxhash.xxh3_128(sequence(index).encode()).digest()
+
+
+@pytest.mark.parametrize(("directory", "dtype"), [("parquet", "float32"), ("halves", "float16")])
+@pytest.mark.parametrize("output", ["per_residue", "contacts"])
+def test_ragged_outputs_are_matrices_with_offsets(outputs, directory, dtype, output):
+    from safetensors.numpy import load_file
+
+    seen = []
+    for path in sorted((outputs / directory / output).glob("*.safetensors")):
+        shard = load_file(path)
+        assert shard["values"].dtype == dtype
+        ids = shard["ids"].tobytes()
+        for row, index in enumerate(shard["index"].tolist()):
+            begin, end = shard["offsets"][row : row + 2]
+            got = shard["values"][begin:end]
+            if output == "contacts":
+                got = got.reshape(shard["shapes"][row])
+            assert np.array_equal(got, values(index, output, dtype))
+            assert ids[shard["id_offsets"][row] : shard["id_offsets"][row + 1]] == name(index)[0]
+            assert shard["lengths"][row] == len(sequence(index))
+            seen.append(index)
+        assert seen == sorted(seen) or "copies" in path.name
+    assert sorted(seen) == DONE
+
+
+def test_the_index_finds_every_record(outputs):
+    from safetensors.numpy import load_file
+
+    index = pl.read_parquet(outputs / "parquet/contacts/index.parquet")
+    assert sorted(index["index"]) == DONE
+    for (shard,), rows in index.group_by("shard"):
+        held = load_file(outputs / "parquet" / shard)
+        assert held["index"][rows["row"].to_numpy()].tolist() == rows["index"].to_list()
+
+
+@pytest.mark.parametrize("output", ["mean", "per_residue", "contacts"])
+def test_npy_shards_and_their_sheets(outputs, output):
+    seen = []
+    for path in sorted((outputs / "npy" / output).glob("*.npy")):
+        matrix = np.load(path, mmap_mode="r")
+        head, *lines = path.with_suffix(".tsv").read_text().splitlines()
+        assert head == "index\tid\tlength\thash\tshape"
+        begin = 0
+        for line in lines:
+            index, identifier, length, _, dimensions = line.split("\t")
+            index = int(index)
+            dimensions = tuple(map(int, dimensions.split("x")))
+            assert dimensions == shape(index, output)
+            height = {"mean": 1, "per_residue": dimensions[0]}.get(output, int(np.prod(dimensions)))
+            got = matrix[begin : begin + height].reshape(dimensions)
+            assert np.array_equal(got, values(index, output))
+            assert (identifier, int(length)) == (name(index)[1], len(sequence(index)))
+            begin += height
+            seen.append(index)
+        assert begin == len(matrix)
+    assert sorted(seen) == DONE
+
+
+@pytest.mark.parametrize("directory", ["parquet", "npy"])
+def test_failures_have_their_reasons(outputs, directory):
+    head, *lines = (outputs / directory / "failures.tsv").read_text().splitlines()
+    assert head == "index\tid\treason"
+    got = sorted(((int(index), *rest) for index, *rest in (line.split("\t") for line in lines)))
+    failed = [index for index in range(RECORDS) if fails(index)]
+    # A copy fails with the words of its source, unless both were in one window.
+    source = {
+        index: first(index) if first(index) // WINDOW < index // WINDOW else index
+        for index in failed
+    }
+    words = r"record {}\tcannot be done\nsorry"
+    assert got == [(index, name(index)[1], words.format(source[index])) for index in failed]
+
+
+def test_the_manifest_is_json_by_line(outputs):
+    lines = [
+        json.loads(line) for line in (outputs / "parquet/manifest.jsonl").read_text().splitlines()
+    ]
+    assert lines[0]["run"]["run"]["settings"] == {"model": "made"}
+    windows = [line["window"] for line in lines[1:-1]]
+    assert [window["first"] for window in windows if window["kind"] == "window"] == [0, 250, 500]
+    assert sum(window["done"] for window in windows) == len(DONE)
+    assert lines[-1]["end"] == {"windows": len(windows)}
+    listed = {
+        file["name"] for window in windows for shard in window["shards"] for file in shard["files"]
+    }
+    there = {
+        str(path.relative_to(outputs / "parquet")) for path in (outputs / "parquet").glob("*/*")
+    }
+    assert listed == {
+        path for path in there if "index.parquet" not in path and "records/" not in path
+    }
+
+
+def test_a_second_run_writes_the_same_bytes(outputs, tmp_path):
+    program = [
+        "cargo",
+        "run",
+        "--quiet",
+        "--release",
+        "-p",
+        "toolpool-command",
+        "--example",
+        "output_fixture",
+    ]
+    subprocess.run([*program, "--", str(tmp_path)], cwd=ROOT, check=True)
+    files = [
+        path.relative_to(outputs)
+        for path in outputs.rglob("*")
+        if path.is_file() and path.name != "lock"
+    ]
+    assert files
+    for file in files:
+        assert (tmp_path / file).read_bytes() == (outputs / file).read_bytes(), file
+
+
+def program(language, title=""):
+    """The program of docs/output.md in a language, whose first line is this title."""
+    blocks = re.findall(
+        rf"```{language}\n(.*?)```", (ROOT / "docs/output.md").read_text(), re.DOTALL
+    )
+    (block,) = [block for block in blocks if block.startswith(title)]
+    return block
+
+
+def printed(command, directory):
+    ended = subprocess.run(
+        command, cwd=directory, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout.split()
+
+
+def sums(output, records, dtype="float32"):
+    return sum(values(index, output, dtype).sum(dtype="float64") for index in records)
+
+
+def test_the_polars_program(outputs):
+    rows, *parts, ident, total = printed(
+        [sys.executable, "-c", program("python", "# polars")], outputs / "parquet"
+    )
+    assert (rows, "".join(parts), ident) == (
+        str(len(DONE)),
+        f"({len(DONE)},{WIDTH})",
+        name(DONE[0])[1],
+    )
+    assert float(total) == pytest.approx(sums("mean", DONE), rel=1e-5)
+
+
+@pytest.mark.parametrize("directory", ["parquet", "halves"])
+def test_the_numpy_program(outputs, directory):
+    *parts, total = printed(
+        [sys.executable, "-c", program("python", "# numpy")], outputs / directory
+    )
+    assert "".join(parts) == f"({len(sequence(42))},{WIDTH})"
+    assert float(total) == pytest.approx(sums("per_residue", [42]), rel=1e-3)
+
+
+@pytest.mark.parametrize(("directory", "dtype"), [("parquet", "float32"), ("halves", "float16")])
+def test_the_torch_program(outputs, directory, dtype):
+    pytest.importorskip("torch")
+    (total,) = printed([sys.executable, "-c", program("python", "# torch")], outputs / directory)
+    assert float(total) == sums("per_residue", DONE, dtype)
+
+
+def test_the_npy_program(outputs):
+    *parts, ident, total = printed(
+        [sys.executable, "-c", program("python", "# npy")], outputs / "npy"
+    )
+    assert ("".join(parts), ident) == (f"({len(DONE)},{WIDTH})", name(DONE[0])[1])
+    assert float(total) == pytest.approx(sums("mean", DONE), rel=1e-5)
+
+
+FIRST_WINDOW = [index for index in DONE if index < WINDOW]
+
+
+def test_the_julia_program(outputs):
+    if not shutil.which("julia"):
+        pytest.skip("no julia")
+    *parts, ident, total = printed(
+        ["julia", "--startup-file=no", "-e", program("julia")], outputs / "npy"
+    )
+    assert ("".join(parts), ident) == (f"({WIDTH},{len(FIRST_WINDOW)})", name(FIRST_WINDOW[0])[1])
+    assert float(total) == sums("mean", FIRST_WINDOW)
+
+
+def test_the_c_program(outputs, tmp_path):
+    if not shutil.which("cc"):
+        pytest.skip("no cc")
+    (tmp_path / "reader.c").write_text(program("c"))
+    reader = str(tmp_path / "reader")
+    subprocess.run(
+        ["cc", "-std=c11", "-Wall", "-Werror", str(tmp_path / "reader.c"), "-o", reader], check=True
+    )
+    rows, width, total = printed([reader], outputs / "npy")
+    assert (int(rows), int(width)) == (len(FIRST_WINDOW), WIDTH)
+    assert float(total) == pytest.approx(sums("mean", FIRST_WINDOW), abs=1e-3)

@@ -1,0 +1,226 @@
+"""What a run survives: kills, full disks, damage; and what it refuses to go on with."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from conftest import (
+    COMMAND,
+    contents,
+    embed,
+    embed_arguments,
+    proteins,
+    rows,
+    run,
+    write_fasta,
+)
+
+# `make test-long`: 100 kills of a run of 5,000.
+KILLS = int(os.environ.get("TOOLPOOL_TEST_KILLS", "8"))
+SEQUENCES = int(os.environ.get("TOOLPOOL_TEST_SEQUENCES", "300"))
+
+
+def start(*arguments: object, **options) -> subprocess.Popen:
+    options = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE} | options
+    return subprocess.Popen([COMMAND, *map(str, arguments)], **options)
+
+
+def windows(directory: Path) -> int:
+    """How many windows the manifest lists."""
+    manifest = directory / "manifest.jsonl"
+    return sum('"first"' in line for line in manifest.open()) if manifest.exists() else 0
+
+
+def until_windows(process: subprocess.Popen, directory: Path, count: int) -> None:
+    """Waits for so many windows, or for the end of the process."""
+    while windows(directory) < count and process.poll() is None:
+        time.sleep(0.005)
+
+
+def test_a_run_that_is_killed_again_and_again_ends_as_one_that_was_not(tmp_path: Path):
+    source = random.Random(7)
+    fasta = write_fasta(tmp_path / "proteins.fasta", proteins(SEQUENCES, most=60))
+    options = ["--deterministic", "--window", max(8, SEQUENCES // 100)]
+    began = time.monotonic()
+    embed(fasta, tmp_path / "expected", *options)
+    length = time.monotonic() - began
+
+    kills = resumed = 0
+    for _ in range(KILLS):
+        process = start(*embed_arguments(fasta, tmp_path / "out", *options))
+        time.sleep(source.uniform(0, 1.2 * length / max(1, KILLS / 4)))
+        process.kill()
+        process.communicate()
+        kills += process.returncode == -signal.SIGKILL
+        resumed += windows(tmp_path / "out") > 0
+    embed(fasta, tmp_path / "out", *options)
+    print(f"{kills} of {KILLS} killed, {resumed} with windows already done")
+    assert contents(tmp_path / "out") == contents(tmp_path / "expected")
+    ours = rows(tmp_path / "out")
+    assert sorted(ours.index) == list(range(SEQUENCES)), "no row twice, none lost"
+
+
+def test_a_run_that_is_killed_between_windows_goes_on_without_them(tmp_path: Path):
+    """Also where windows are cut by speed: those that are done are cut as they were."""
+    fasta = write_fasta(tmp_path / "proteins.fasta", proteins(3000, most=60))
+    process = start(*embed_arguments(fasta, tmp_path / "out"))
+    until_windows(process, tmp_path / "out", 1)
+    process.kill()
+    process.communicate()
+    ended = embed(fasta, tmp_path / "out")
+    assert b"going on after" in ended.stderr
+    assert sorted(rows(tmp_path / "out").index) == list(range(3000))
+
+
+@pytest.mark.parametrize("wanted", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_well_and_the_same_command_goes_on(wanted: signal.Signals, tmp_path: Path):
+    fasta = write_fasta(tmp_path / "proteins.fasta", proteins(2000, most=60))
+    options = ["--deterministic", "--window", 20]
+    process = start(*embed_arguments(fasta, tmp_path / "out", *options))
+    until_windows(process, tmp_path / "out", 2)
+    process.send_signal(wanted)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said.decode()
+    assert b"the same command goes on" in said
+    embed(fasta, tmp_path / "out", *options)
+    embed(fasta, tmp_path / "expected", *options)
+    assert contents(tmp_path / "out") == contents(tmp_path / "expected")
+
+
+def test_a_run_that_is_whole_is_not_done_again(fasta: Path, tmp_path: Path):
+    embed(fasta, tmp_path / "out")
+    before = contents(tmp_path / "out") | {"report": (tmp_path / "out/report.json").read_bytes()}
+    embed(fasta, tmp_path / "out")
+    after = contents(tmp_path / "out") | {"report": (tmp_path / "out/report.json").read_bytes()}
+    assert after == before
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--outputs", "bos"], "outputs"),
+        (["--layers", "1"], "layers"),
+        (["--output-dtype", "fp16"], "values"),
+        (["--max-length", "100"], "max-length"),
+        (["--deterministic"], "deterministic"),
+        (["--shard", "1/2"], "shard"),
+    ],
+)
+def test_other_options_are_refused_by_name(
+    options: list[str], said: str, fasta: Path, tmp_path: Path
+):
+    embed(fasta, tmp_path / "out")
+    before = contents(tmp_path / "out")
+    ended = run(*embed_arguments(fasta, tmp_path / "out", *options))
+    assert ended.returncode in (1, 2)
+    assert said in ended.stderr.decode() and "--force" in ended.stderr.decode()
+    assert contents(tmp_path / "out") == before
+    embed(fasta, tmp_path / "out", *options, "--force")
+
+
+def test_an_input_that_changed_is_refused(tmp_path: Path):
+    records = proteins(60)
+    fasta = write_fasta(tmp_path / "proteins.fasta", records)
+    embed(fasta, tmp_path / "out", "--window", 10)
+    records[25] = ("protein25", "MMMMMM")
+    write_fasta(fasta, records)
+    ended = embed(fasta, tmp_path / "out", "--window", 10, code=2)
+    assert b"records 21 to 30 have changed" in ended.stderr
+    write_fasta(fasta, records[:20])
+    ended = embed(fasta, tmp_path / "out", "--window", 10, code=2)
+    assert b"records 21 to 30 have changed" in ended.stderr
+
+
+@pytest.mark.parametrize("damage", ["flip", "truncate", "delete"])
+def test_a_damaged_shard_is_done_again(damage: str, fasta: Path, tmp_path: Path):
+    options = ["--deterministic", "--window", 10]
+    embed(fasta, tmp_path / "out", *options)
+    before = contents(tmp_path / "out")
+    shard = sorted((tmp_path / "out/mean").glob("*.parquet"))[2]
+    data = bytearray(shard.read_bytes())
+    data[len(data) // 2] ^= 4
+    {
+        "flip": lambda: shard.write_bytes(data),
+        "truncate": lambda: shard.write_bytes(data[:-100]),
+        "delete": shard.unlink,
+    }[damage]()
+    ended = embed(fasta, tmp_path / "out", *options)
+    assert b"warning" in ended.stderr
+    assert contents(tmp_path / "out") == before
+
+
+def test_two_runs_do_not_share_a_directory(tmp_path: Path):
+    fasta = write_fasta(tmp_path / "proteins.fasta", proteins(2000, most=60))
+    first = start(*embed_arguments(fasta, tmp_path / "out", "--window", 20))
+    until_windows(first, tmp_path / "out", 1)
+    second = run(*embed_arguments(fasta, tmp_path / "out", "--window", 20))
+    assert first.poll() is None, "the first still ran"
+    first.kill()
+    first.communicate()
+    assert second.returncode in (1, 2)
+    assert str(first.pid) in second.stderr.decode() or "another" in second.stderr.decode()
+
+
+def test_a_full_disk_stops_it_and_it_goes_on_once_there_is_space(tmp_path: Path):
+    small = tmp_path / "small"
+    small.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=192k", "none", small], capture_output=True
+    )
+    if mounted.returncode != 0:
+        pytest.skip(
+            "a file system of a few pages cannot be mounted here: "
+            + mounted.stderr.decode().strip()
+        )
+    fasta = write_fasta(tmp_path / "proteins.fasta", proteins(1200, most=30))
+    options = ["--deterministic", "--window", 50]
+    try:
+        ended = embed(fasta, small / "out", *options, code=1)
+        assert b"make space" in ended.stderr
+        subprocess.run(["mount", "-o", "remount,size=64m", small], check=True)
+        embed(fasta, small / "out", *options)
+        embed(fasta, tmp_path / "expected", *options)
+        assert contents(small / "out") == contents(tmp_path / "expected")
+    finally:
+        subprocess.run(["umount", small], check=True)
+
+
+def test_a_directory_that_cannot_be_written_to_is_refused(fasta: Path, tmp_path: Path):
+    place = tmp_path / "place"
+    place.mkdir()
+    if os.geteuid() == 0:
+        mounted = subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", "ro", "none", place], capture_output=True
+        )
+        if mounted.returncode != 0:
+            pytest.skip("nothing is read-only for root, and nothing can be mounted here")
+    else:
+        place.chmod(0o500)
+    try:
+        ended = embed(fasta, place / "out", code=1)
+        assert b"cannot create" in ended.stderr
+    finally:
+        if os.geteuid() == 0:
+            subprocess.run(["umount", place], check=True)
+
+
+def test_a_changed_model_is_refused(fasta: Path, tmp_path: Path):
+    from conftest import MODEL
+
+    model = tmp_path / "model"
+    shutil.copytree(MODEL, model)
+    arguments = ["embed", fasta, "-m", model, "-o", tmp_path / "out", "--devices", "cpu*2"]
+    assert run(*arguments).returncode == 0
+    weights = bytearray((model / "model.safetensors").read_bytes())
+    weights[-1] ^= 1
+    (model / "model.safetensors").write_bytes(weights)
+    ended = run(*arguments)
+    assert ended.returncode in (1, 2)
+    assert "model" in ended.stderr.decode()

@@ -1,0 +1,112 @@
+"""One input over many machines, and long proteins in windows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import MODEL, contents, embed, proteins, rows, run, write_fasta
+
+SHARDS = 3
+
+
+def test_shards_hold_every_record_once_and_merge_to_the_whole(tmp_path: Path):
+    records = proteins(200)
+    fasta = write_fasta(tmp_path / "proteins.fasta", records)
+    options = ["--deterministic", "--window", 40]
+    parts = [tmp_path / f"part{index}" for index in range(1, SHARDS + 1)]
+    for index, part in enumerate(parts, 1):
+        embed(fasta, part, *options, "--shard", f"{index}/{SHARDS}")
+    held = [rows(part).index for part in parts]
+    assert sorted(index for indices in held for index in indices) == list(range(200))
+    residues = [sum(len(records[index][1]) for index in indices) for indices in held]
+    assert max(residues) < 1.5 * min(residues), "about the same work"
+
+    ended = run("merge", *parts, "-o", tmp_path / "merged", "--sort")
+    assert ended.returncode == 0, ended.stderr.decode()
+    embed(fasta, tmp_path / "whole", *options, "--sort")
+    merged, whole = rows(tmp_path / "merged"), rows(tmp_path / "whole")
+    assert merged.index == list(range(200)) and merged.id == whole.id
+    np.testing.assert_allclose(merged.value, whole.value, atol=2e-5)
+
+
+def test_a_shard_that_is_done_again_is_the_same(tmp_path: Path):
+    fasta = write_fasta(tmp_path / "proteins.fasta", proteins(100))
+    options = ["--deterministic", "--window", 20, "--shard", "2/3"]
+    for place in ["one", "two"]:
+        embed(fasta, tmp_path / place, *options)
+    assert contents(tmp_path / "one") == contents(tmp_path / "two")
+
+
+def test_a_merge_without_all_shards_is_refused(tmp_path: Path):
+    fasta = write_fasta(tmp_path / "proteins.fasta", proteins(30))
+    embed(fasta, tmp_path / "part1", "--shard", "1/2")
+    ended = run("merge", tmp_path / "part1", "-o", tmp_path / "merged")
+    assert ended.returncode in (1, 2) and b"2" in ended.stderr
+    assert not (tmp_path / "merged/mean").exists()
+
+
+@pytest.mark.parametrize("overlap", [10, 0, 19])
+def test_long_sequences_are_averaged_over_windows(overlap: int, tmp_path: Path):
+    """The oracle cuts by hand, embeds the pieces as records of their own, and averages residue by residue."""
+    most = 20
+    records = [(name, sequence * 2) for name, sequence in proteins(30, seed=3)]
+    fasta = write_fasta(tmp_path / "long.fasta", records)
+    options = ["--outputs", "mean,bos", "--max-length", most]
+    embed(fasta, tmp_path / "out", *options, "--on-long", "window", "--overlap", overlap)
+
+    pieces = [
+        (index, begin)
+        for index, (_, sequence) in enumerate(records)
+        for begin in cuts(len(sequence), most, overlap)
+    ]
+    cut = [(f"{index}:{begin}", records[index][1][begin : begin + most]) for index, begin in pieces]
+    embed(
+        write_fasta(tmp_path / "pieces.fasta", cut),
+        tmp_path / "pieces",
+        "--outputs",
+        "per_residue,bos",
+    )
+    residues = per_residue(tmp_path / "pieces")
+    bos = rows(tmp_path / "pieces", "bos")
+    ours, our_bos = rows(tmp_path / "out"), rows(tmp_path / "out", "bos")
+    for index, (_, sequence) in enumerate(records):
+        sums = np.zeros((len(sequence), residues[0].shape[1]))
+        held = np.zeros((len(sequence), 1))
+        starts = []
+        for number, (of, begin) in enumerate(pieces):
+            if of == index:
+                sums[begin : begin + most] += residues[number]
+                held[begin : begin + most] += 1
+                starts.append(bos.of(number))
+        np.testing.assert_allclose(ours.of(index), (sums / held).mean(0), atol=2e-5)
+        np.testing.assert_allclose(our_bos.of(index), np.mean(starts, 0), atol=2e-5)
+
+
+def cuts(length: int, most: int, overlap: int) -> list[int]:
+    """Where pieces begin: every `most - overlap` residues, and where the last one still fits."""
+    if length <= most:
+        return [0]
+    return [*range(0, length - most, most - overlap), length - most]
+
+
+def per_residue(directory: Path) -> dict[int, np.ndarray]:
+    """The matrix of each record, by index."""
+    from safetensors.numpy import load_file
+
+    found = {}
+    for shard in sorted((directory / "per_residue").glob("*.safetensors")):
+        tensors = load_file(shard)
+        offsets = tensors["offsets"]
+        for row, index in enumerate(tensors["index"]):
+            found[int(index)] = tensors["values"][offsets[row] : offsets[row + 1]]
+    return found
+
+
+def test_the_manifest_says_that_long_sequences_ran_in_windows(tmp_path: Path):
+    fasta = write_fasta(tmp_path / "long.fasta", [("a", "A" * 50)])
+    embed(fasta, tmp_path / "out", "--on-long", "window", "--max-length", 20)
+    manifest = (tmp_path / "out/manifest.jsonl").read_text()
+    assert '"on-long":"window"' in manifest and '"overlap":"10"' in manifest
+    assert MODEL not in manifest, "the model is known by its digest, wherever it lies"
