@@ -1,6 +1,7 @@
 //! One named field of the caller's items: byte strings or tensors, copied or borrowed until released.
 
 use std::ffi::c_void;
+use std::sync::Arc;
 
 use super::tensors::{Given, Tensors};
 use crate::callback::Inside;
@@ -98,6 +99,9 @@ enum Keep {
     },
     Released {
         _release: Release,
+    },
+    Shared {
+        _memory: Arc<Vec<u8>>,
     },
     /// Kept by a caller who waits: only `toolpool_run` takes such items.
     Caller,
@@ -207,6 +211,39 @@ impl Field {
                 Err(error)
             }
         }
+    }
+
+    /// Tensors that lie in memory which the field keeps: of each item the place of its first byte, its type and its sizes.
+    /// Read where they lie if they are aligned to their elements, else copied now.
+    ///
+    /// # Errors
+    /// A tensor that reaches beyond the memory, with the item's index.
+    pub fn placed(
+        name: &str,
+        memory: &Arc<Vec<u8>>,
+        places: impl ExactSizeIterator<Item = (usize, Dtype, Shape)>,
+    ) -> Result<Self> {
+        let given = places.map(|(place, dtype, shape)| {
+            let rest = memory.get(place..).unwrap_or_default();
+            Ok(Given {
+                data: rest.as_ptr(),
+                bytes: rest.len(),
+                dtype,
+                shape,
+                strides: None,
+            })
+        });
+        // SAFETY: each tensor says how many bytes of `memory` follow; they stay while `_keep` shares them, and what is shared
+        // does not change.
+        let tensors = unsafe { Tensors::new(given) }?;
+        Ok(Self {
+            name: name.into(),
+            len: tensors.len(),
+            values: Values::Tensors(tensors),
+            _keep: Keep::Shared {
+                _memory: Arc::clone(memory),
+            },
+        })
     }
 
     /// The name of the field.
@@ -327,6 +364,22 @@ mod tests {
     fn release(counter: &AtomicUsize) -> Release {
         // SAFETY: see `count`.
         unsafe { Release::new(count, std::ptr::from_ref(counter).cast_mut().cast()) }
+    }
+
+    #[test]
+    fn placed_tensors_are_read_from_memory_that_the_field_keeps() {
+        let memory = Arc::new((0..12_u8).collect::<Vec<u8>>());
+        let place = |place| (place, Dtype::UInt8, Shape::vector(4));
+        let field = Field::placed("x", &memory, [place(0), place(8)].into_iter()).unwrap();
+        assert_eq!(Arc::strong_count(&memory), 2);
+        assert_eq!(
+            (field.get(0), field.get(1)),
+            (&[0, 1, 2, 3][..], &[8, 9, 10, 11][..])
+        );
+        for beyond in [9, 13, usize::MAX] {
+            let refused = Field::placed("x", &memory, [place(0), place(beyond)].into_iter());
+            assert_eq!(refused.err().and_then(|error| error.item()), Some(1));
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 use parking_lot::Mutex;
 use toolpool_abi::{toolpool_chunk_t as Chunk, toolpool_row_t as Row};
 
-use super::items::Input;
+use super::field::Input;
 use super::outputs::{Part, View};
 use crate::error::{Error, Result, Status};
 use crate::plan::dedup::Dedup;
