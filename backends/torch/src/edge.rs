@@ -21,139 +21,68 @@ pub extern "C" fn toolpool_torch_abi() -> u32 {
     TOOLPOOL_ABI
 }
 
-/// The entry of the tool `esm2`, a `toolpool_entry_t`.
-///
-/// # Safety
-/// As for every `toolpool_entry_t`: `host` is valid for the life of the process, `source` and the options are
-/// NUL-terminated, `callbacks` and `user` are writable, `err` is NULL or writable.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn toolpool_torch_esm2(
-    host: *const toolpool_host_t,
-    source: *const c_char,
-    options: *const toolpool_option_t,
-    n_options: usize,
-    callbacks: *mut toolpool_callbacks_t,
-    user: *mut *mut c_void,
-    err: *mut *mut toolpool_error_t,
-) -> toolpool_status_t {
-    let asked = Asked {
-        host,
-        source,
-        options,
-        n_options,
-        callbacks,
-        user,
-        err,
-    };
-    // SAFETY: as required of the caller.
-    unsafe {
-        asked.answer(|source, options, given| {
-            given.fill(esm2::tool::Tool::open(
+/// The entry of a tool, a `toolpool_entry_t`: the C function around what opens the tool.
+macro_rules! entry {
+    ($(#[$doc:meta])* $name:ident, $open:expr) => {
+        $(#[$doc])*
+        ///
+        /// # Safety
+        /// As for every `toolpool_entry_t`: `host` is valid for the life of the process, `source` and the options are
+        /// NUL-terminated, `callbacks` and `user` are writable, `err` is NULL or writable.
+        #[unsafe(no_mangle)]
+        pub unsafe extern "C" fn $name(
+            host: *const toolpool_host_t,
+            source: *const c_char,
+            options: *const toolpool_option_t,
+            n_options: usize,
+            callbacks: *mut toolpool_callbacks_t,
+            user: *mut *mut c_void,
+            err: *mut *mut toolpool_error_t,
+        ) -> toolpool_status_t {
+            let asked = Asked {
+                host,
                 source,
-                esm2::options::Options::parse(options)?,
-            )?)
-        })
-    }
+                options,
+                n_options,
+                callbacks,
+                user,
+                err,
+            };
+            // SAFETY: as required of the caller.
+            unsafe { asked.answer($open) }
+        }
+    };
 }
 
-/// The entry of the tool `torchscript`, a `toolpool_entry_t`.
-///
-/// # Safety
-/// As for every `toolpool_entry_t`: `host` is valid for the life of the process, `source` and the options are
-/// NUL-terminated, `callbacks` and `user` are writable, `err` is NULL or writable.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn toolpool_torch_torchscript(
-    host: *const toolpool_host_t,
-    source: *const c_char,
-    options: *const toolpool_option_t,
-    n_options: usize,
-    callbacks: *mut toolpool_callbacks_t,
-    user: *mut *mut c_void,
-    err: *mut *mut toolpool_error_t,
-) -> toolpool_status_t {
-    let asked = Asked {
-        host,
-        source,
-        options,
-        n_options,
-        callbacks,
-        user,
-        err,
-    };
-    // SAFETY: as required of the caller.
-    unsafe {
-        asked.answer(|source, options, given| {
-            given.fill(model::Tool::open(Format::Script, source, options)?)
-        })
-    }
-}
+entry!(
+    /// The entry of the tool `esm2`.
+    toolpool_torch_esm2,
+    |source, options, given| given.fill(open_esm2(source, options)?)
+);
 
-/// The entry of the tool `aoti`, a `toolpool_entry_t`.
-///
-/// # Safety
-/// As for every `toolpool_entry_t`: `host` is valid for the life of the process, `source` and the options are
-/// NUL-terminated, `callbacks` and `user` are writable, `err` is NULL or writable.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn toolpool_torch_aoti(
-    host: *const toolpool_host_t,
-    source: *const c_char,
-    options: *const toolpool_option_t,
-    n_options: usize,
-    callbacks: *mut toolpool_callbacks_t,
-    user: *mut *mut c_void,
-    err: *mut *mut toolpool_error_t,
-) -> toolpool_status_t {
-    let asked = Asked {
-        host,
-        source,
-        options,
-        n_options,
-        callbacks,
-        user,
-        err,
-    };
-    // SAFETY: as required of the caller.
-    unsafe {
-        asked.answer(|source, options, given| {
-            given.fill(model::Tool::open(Format::Package, source, options)?)
-        })
-    }
-}
+entry!(
+    /// The entry of the tool `torchscript`.
+    toolpool_torch_torchscript,
+    |source, options, given| given.fill(model::Tool::open(Format::Script, source, options)?)
+);
 
-/// The entry of the tool `auto`: that of the kind which the source turns out to be, a `toolpool_entry_t`.
-///
-/// # Safety
-/// As for every `toolpool_entry_t`: `host` is valid for the life of the process, `source` and the options are
-/// NUL-terminated, `callbacks` and `user` are writable, `err` is NULL or writable.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn toolpool_torch_auto(
-    host: *const toolpool_host_t,
-    source: *const c_char,
-    options: *const toolpool_option_t,
-    n_options: usize,
-    callbacks: *mut toolpool_callbacks_t,
-    user: *mut *mut c_void,
-    err: *mut *mut toolpool_error_t,
-) -> toolpool_status_t {
-    let asked = Asked {
-        host,
-        source,
-        options,
-        n_options,
-        callbacks,
-        user,
-        err,
-    };
-    // SAFETY: as required of the caller.
-    unsafe {
-        asked.answer(|source, options, given| match model::look(source)? {
-            Some(format) => given.fill(model::Tool::open(format, source, options)?),
-            None => given.fill(esm2::tool::Tool::open(
-                source,
-                esm2::options::Options::parse(options)?,
-            )?),
-        })
+entry!(
+    /// The entry of the tool `aoti`.
+    toolpool_torch_aoti,
+    |source, options, given| given.fill(model::Tool::open(Format::Package, source, options)?)
+);
+
+entry!(
+    /// The entry of the tool `auto`: that of the kind which the source turns out to be.
+    toolpool_torch_auto,
+    |source, options, given| match model::look(source)? {
+        Some(format) => given.fill(model::Tool::open(format, source, options)?),
+        None => given.fill(open_esm2(source, options)?),
     }
+);
+
+fn open_esm2(source: &str, options: &[Pair]) -> Result<esm2::tool::Tool> {
+    esm2::tool::Tool::open(source, esm2::options::Options::parse(options)?)
 }
 
 /// What an entry was called with.
