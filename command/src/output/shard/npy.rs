@@ -87,7 +87,7 @@ fn read_sheet(path: &Path, layout: Layout, inner: &[usize]) -> Result<Frame> {
             .split('x')
             .filter(|dimension| !dimension.is_empty())
             .map(str::parse)
-            .collect::<std::result::Result<_, _>>()
+            .collect::<Result<_, _>>()
             .map_err(|_| sheet::damaged(path, &line.last))?;
         let (outer, found) = layout.split(&shape);
         let frame = frame.get_or_insert_with(|| Frame {

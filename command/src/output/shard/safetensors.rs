@@ -74,7 +74,7 @@ fn header(
     frame: &Frame,
     matrix: Vec<usize>,
     stored: ValueType,
-) -> std::result::Result<Vec<u8>, Box<dyn std::error::Error>> {
+) -> Result<Vec<u8>, Box<dyn std::error::Error>> {
     let rows = frame.heads.len();
     let float = match stored {
         ValueType::Float32 => Dtype::F32,
