@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashSet};
 use std::fs::{self, File};
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use super::lock::{self, Lock};
@@ -139,16 +140,17 @@ fn resume(path: &Path, mut manifest: Manifest, run: &Run) -> Result<(Manifest, V
         )));
     }
     let mut notes = Vec::new();
+    let mut lost = Vec::new();
     if manifest.is_torn() {
         notes.push(format!(
             "{} has lines that are torn; what they listed is done again",
             manifest::NAME
         ));
         manifest.mend()?;
+        lost.push(0..u64::MAX); // nobody knows what they listed
     }
     let mut unread = READ_ON_OPEN;
     let mut whole = Vec::with_capacity(manifest.windows.len());
-    let mut lost = Vec::new();
     for line in manifest.windows.drain(..).rev() {
         let damage = line.files().find_map(|file| {
             let read = file.bytes <= unread;
@@ -162,25 +164,32 @@ fn resume(path: &Path, mut manifest: Manifest, run: &Run) -> Result<(Manifest, V
         match damage {
             Some(damage) => {
                 notes.push(format!("{damage}; {}", remedy(&line)));
-                lost.extend((line.kind == Kind::Window).then(|| line.first..line.end()));
+                lost.push(line.first..line.end());
             }
             None => whole.push(line),
         }
     }
     whole.reverse();
-    // The rows of a window that is done again are copied again, where they are copies.
-    whole.retain(|line| {
-        line.kind == Kind::Window
-            || !lost
-                .iter()
-                .any(|span| line.first < span.end && span.start < line.end())
-    });
-    manifest.windows = whole;
+    manifest.windows = without_copies_in(lost, whole);
     if !notes.is_empty() {
         manifest.ended = false;
         manifest.rewrite()?;
     }
     Ok((manifest, notes))
+}
+
+/// Leaves out what was copied, or computed again, for records in spans that are lost: a window may come to other copies when
+/// it is done again, and spans of copies that overlap, as those of merged parts do, do not say which has a record.
+fn without_copies_in(mut lost: Vec<Range<u64>>, mut lines: Vec<WindowLine>) -> Vec<WindowLine> {
+    while let Some(span) = lost.pop() {
+        lines.retain(|line| {
+            let meets = line.first < span.end && span.start < line.end();
+            let stays = line.kind == Kind::Window || !meets;
+            lost.extend((!stays).then(|| line.first..line.end()));
+            stays
+        });
+    }
+    lines
 }
 
 fn remedy(line: &WindowLine) -> String {

@@ -75,6 +75,28 @@ fn parts_are_joined_to_what_one_run_makes() {
 }
 
 #[test]
+fn a_merged_directory_that_is_damaged_is_repaired_by_its_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let parts = [1, 2, 3].map(|index| part(folder.path(), index));
+    let merged = folder.path().join("merged");
+    merge(&parts, &merged).unwrap();
+    let merged_files = files(&merged);
+    let (_folder, straight) = undisturbed(&run());
+    sort(&straight).unwrap();
+    for name in [
+        "mean/copies-00000000-1of3.parquet",
+        "contacts/00000004-3of3.safetensors",
+    ] {
+        let mut damaged = merged_files.clone();
+        damaged.get_mut(name).unwrap().pop();
+        restore(&merged, &damaged);
+        go_on(&merged, &run());
+        sort(&merged).unwrap();
+        assert_eq!(shards(&merged), shards(&straight), "{name}");
+    }
+}
+
+#[test]
 fn parts_are_copied_to_another_disk_unless_they_are_damaged() {
     let Some(disk) = Disk::new(16 << 10) else {
         eprintln!("SKIPPED: only root can mount a small disk");
