@@ -1,6 +1,7 @@
-"""What the command writes, as other readers see it: pyarrow, polars, numpy, safetensors; and the programs of docs/output.md.
+"""What the command writes, as pyarrow, polars, numpy and safetensors see it; and the programs of docs/output.md.
 
-The directories are those of command/examples/output_fixture.rs. Its values follow from positions; here they are made again.
+The directories are those of command/examples/output_fixture.rs. Its values follow from positions; here they are
+made again.
 """
 
 import json

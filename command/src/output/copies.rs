@@ -12,8 +12,8 @@ use super::values::Source;
 use super::{Directory, commit, sheet, stem, write_sheet};
 use crate::error::Result;
 
-/// How many rows, and about how many bytes of an output, are copied at a time: they are gathered in memory, in the order of
-/// where they come from, so that shards are read from front to back.
+/// How many rows, and about how many bytes of an output, are copied at a time: they are gathered in memory, in the
+/// order of where they come from, so that shards are read from front to back.
 const ROWS: usize = 1 << 16;
 const BYTES: u64 = 128 << 20;
 
@@ -38,10 +38,10 @@ enum Fate {
 }
 
 impl Directory {
-    /// Once all windows are finished: gives the records that are [`crate::rows::Outcome::Same`] rows of their own, or the
-    /// failure of their source. Returns the positions, ascending, of those that have to be computed after all because they
-    /// prove different from their source (64-bit hashes collide; here 128 bits are compared); they are to be written by
-    /// [`Self::write`], windows of them and [`crate::rows::Outcome::Elsewhere`].
+    /// Once all windows are finished: gives the records that are [`crate::rows::Outcome::Same`] rows of their own, or
+    /// the failure of their source. Returns the positions, ascending, of those that have to be computed after all
+    /// because they prove different from their source (64-bit hashes collide; here 128 bits are compared); they are
+    /// to be written by [`Self::write`], windows of them and [`crate::rows::Outcome::Elsewhere`].
     ///
     /// Takes about 128 MiB of memory, or what one row takes.
     pub fn duplicates(&mut self) -> Result<Vec<u64>> {
@@ -260,7 +260,8 @@ struct Held {
 }
 
 impl Held {
-    /// What the record at `position` has for one with this hash; `None` where it is not here. Values go behind `bytes`.
+    /// What the record at `position` has for one with this hash; `None` where it is not here. Values go behind
+    /// `bytes`.
     fn find(&mut self, position: u64, hash: u128, bytes: &mut Vec<u8>) -> Result<Option<Fate>> {
         for shard in &mut self.shards {
             let Frame { heads, shapes } = shard.frame();

@@ -32,7 +32,8 @@ fn a_sorted_directory_has_every_record_once_and_is_repaired_like_any_other() {
     assert_eq!(files(&directory), sorted);
 }
 
-/// Of a run in three parts, in which part `index` has the records whose sequence's first record is `index - 1` modulo 3.
+/// Of a run in three parts, in which part `index` has the records whose sequence's first record is `index - 1` modulo
+/// 3.
 fn part(folder: &Path, index: u32) -> PathBuf {
     let directory = folder.join(format!("part{index}"));
     let run = Run {

@@ -1,7 +1,7 @@
 //! A matrix as NumPy writes it, and a sheet beside it that says whose its rows are.
 //!
-//! The format is that of numpy.lib.format, version 1.0. Crates for it write value by value, and none gives a checksum on the
-//! way, so the header is made here.
+//! The format is that of numpy.lib.format, version 1.0. Crates for it write value by value, and none gives a checksum
+//! on the way, so the header is made here.
 
 use std::fs::File;
 use std::path::Path;

@@ -218,7 +218,8 @@ impl<'a> Tensors<'a> {
 
 fn unusable(path: &Path, reason: &str) -> Error {
     Error::new(format!(
-        "{} cannot be used: {reason}; `toolpool verify` lists what is damaged, and giving the run's command again repairs it",
+        "{} cannot be used: {reason}; \
+         `toolpool verify` lists what is damaged, and giving the run's command again repairs it",
         path.display()
     ))
 }
