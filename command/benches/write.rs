@@ -1,5 +1,5 @@
-//! The writer alone beside `dd conv=fsync`: windows of `per_residue` in half precision, in the shape of ESM-2 8M, and as many
-//! bytes by dd from a file in memory, in turns, on one disk.
+//! The writer alone beside `dd conv=fsync`: windows of `per_residue` in half precision, in the shape of ESM-2 8M, and
+//! as many bytes by dd from a file in memory, in turns, on one disk.
 //!
 //! `cargo bench -p toolpool-command --bench write`; TOOLPOOL_BENCH_DIRECTORY names a folder on another disk.
 

@@ -1,9 +1,11 @@
-"""What the command writes, as other readers see it: pyarrow, polars, numpy, safetensors; and the programs of docs/output.md.
+"""What the command writes, as pyarrow, polars, numpy and safetensors see it; and the programs of docs/output.md.
 
-The directories are those of command/examples/output_fixture.rs. Its values follow from positions; here they are made again.
+The directories are those of command/examples/output_fixture.rs. Its values follow from positions; here they are
+made again.
 """
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -68,22 +70,24 @@ DONE = [index for index in range(RECORDS) if not fails(index)]
 
 
 @pytest.fixture(scope="session")
-def outputs(tmp_path_factory):
-    """parquet/, halves/ and npy/, as the library wrote them."""
+def writer():
+    """The program that writes the directories, with the features that `make test-rust` builds it with."""
     if not shutil.which("cargo"):
         pytest.skip("no cargo")
+    program = "output_fixture"
+    subprocess.run(
+        ["cargo", "build", "--quiet", "--release", "--workspace", "--example", program],
+        cwd=ROOT,
+        check=True,
+    )
+    return ROOT / os.environ.get("CARGO_TARGET_DIR", "target") / "release/examples" / program
+
+
+@pytest.fixture(scope="session")
+def outputs(writer, tmp_path_factory):
+    """parquet/, halves/ and npy/, as the library wrote them."""
     folder = tmp_path_factory.mktemp("outputs")
-    program = [
-        "cargo",
-        "run",
-        "--quiet",
-        "--release",
-        "-p",
-        "toolpool-command",
-        "--example",
-        "output_fixture",
-    ]
-    subprocess.run([*program, "--", str(folder)], cwd=ROOT, check=True)
+    subprocess.run([writer, folder], check=True)
     return folder
 
 
@@ -207,18 +211,8 @@ def test_the_manifest_is_json_by_line(outputs):
     }
 
 
-def test_a_second_run_writes_the_same_bytes(outputs, tmp_path):
-    program = [
-        "cargo",
-        "run",
-        "--quiet",
-        "--release",
-        "-p",
-        "toolpool-command",
-        "--example",
-        "output_fixture",
-    ]
-    subprocess.run([*program, "--", str(tmp_path)], cwd=ROOT, check=True)
+def test_a_second_run_writes_the_same_bytes(writer, outputs, tmp_path):
+    subprocess.run([writer, tmp_path], check=True)
     files = [
         path.relative_to(outputs)
         for path in outputs.rglob("*")

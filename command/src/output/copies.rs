@@ -12,8 +12,8 @@ use super::values::Source;
 use super::{Directory, commit, sheet, stem, write_sheet};
 use crate::error::Result;
 
-/// How many rows, and about how many bytes of an output, are copied at a time: they are gathered in memory, in the order of
-/// where they come from, so that shards are read from front to back.
+/// How many rows, and about how many bytes of an output, are copied at a time: they are gathered in memory, in the
+/// order of where they come from, so that shards are read from front to back.
 const ROWS: usize = 1 << 16;
 const BYTES: u64 = 128 << 20;
 
@@ -38,41 +38,32 @@ enum Fate {
 }
 
 impl Directory {
-    /// Once all windows are finished: gives the records that are [`crate::rows::Outcome::Same`] rows of their own, or the
-    /// failure of their source. Returns the positions, ascending, of those that have to be computed after all because they
-    /// prove different from their source (64-bit hashes collide; here 128 bits are compared); they are to be written by
-    /// [`Self::write`], windows of them and [`crate::rows::Outcome::Elsewhere`].
+    /// Once all windows are finished: gives the records that are [`crate::rows::Outcome::Same`] rows of their own, or
+    /// the failure of their source. Returns the positions, ascending, of those that have to be computed after all
+    /// because they prove different from their source (64-bit hashes collide; here 128 bits are compared); they are
+    /// to be written by [`Self::write`], windows of them and [`crate::rows::Outcome::Elsewhere`].
     ///
     /// Takes about 128 MiB of memory, or what one row takes.
     pub fn duplicates(&mut self) -> Result<Vec<u64>> {
-        let sheets: Vec<_> = self
-            .finished()
-            .iter()
-            .flat_map(|line| &line.waiting)
-            .map(|file| self.path.join(&file.name))
-            .collect();
         let copied = self.copied();
-        let mut pending = Vec::new();
+        let mut pending: Vec<Waiting> = Vec::new();
         let mut bytes = 0;
-        for path in sheets {
-            for line in sheet::read(&path)? {
-                let line = line?;
-                let before = copied.partition_point(|span| span.end <= line.index);
-                if copied
-                    .get(before)
-                    .is_some_and(|span| span.contains(&line.index))
-                {
-                    continue;
-                }
-                let size = self.size(line.length);
-                if pending.len() == ROWS || !pending.is_empty() && bytes + size > BYTES {
+        for window in 0..self.finished().len() {
+            for waiting in self.waiting(window)? {
+                let index = waiting.line.index;
+                let size = self.size(waiting.line.length);
+                let is_copied = copied.iter().any(|span| span.contains(&index));
+                let is_full = pending.len() == ROWS || bytes + size > BYTES;
+                // What is copied together must have a span of its own, which may be lost and made again alone.
+                if !pending.is_empty() && (is_copied || is_full) {
                     self.copy(&pending)?;
                     pending.clear();
                     bytes = 0;
                 }
-                bytes += size;
-                let source = sheet::value(&path, &line)?;
-                pending.push(Waiting { line, source });
+                if !is_copied {
+                    bytes += size;
+                    pending.push(waiting);
+                }
             }
         }
         if !pending.is_empty() {
@@ -81,16 +72,29 @@ impl Directory {
         Ok(self.outstanding())
     }
 
-    /// The spans of the input whose waiting records have their rows, ascending.
+    /// The records of a window that wait, in order; a merged window has a sheet of them from each part.
+    fn waiting(&self, window: usize) -> Result<Vec<Waiting>> {
+        let mut waiting = Vec::new();
+        for file in &self.finished()[window].waiting {
+            let path = self.path.join(&file.name);
+            for line in sheet::read(&path)? {
+                let line = line?;
+                let source = sheet::value(&path, &line)?;
+                waiting.push(Waiting { line, source });
+            }
+        }
+        waiting.sort_by_key(|waiting| waiting.line.index);
+        Ok(waiting)
+    }
+
+    /// The spans of the input whose waiting records have their rows.
     fn copied(&self) -> Vec<Range<u64>> {
         let copies = self
             .manifest
             .windows
             .iter()
             .filter(|line| line.kind == Kind::Copies);
-        let mut spans: Vec<_> = copies.map(|line| line.first..line.end()).collect();
-        spans.sort_by_key(|span| span.start);
-        spans
+        copies.map(|line| line.first..line.end()).collect()
     }
 
     /// The records that proved different and were not written since.
@@ -186,7 +190,11 @@ impl Directory {
     fn gather(&self, output: &Output, waiting: &[Waiting]) -> Result<(Vec<u8>, Vec<Fate>)> {
         let mut order: Vec<usize> = (0..waiting.len()).collect();
         order.sort_by_key(|&record| waiting[record].source);
-        let mut bytes = Vec::new();
+        let expected: u64 = waiting
+            .iter()
+            .map(|waiting| self.size(waiting.line.length))
+            .sum();
+        let mut bytes = Vec::with_capacity(expected as usize); // growing would take twice as much
         let mut fates: Vec<Fate> = waiting.iter().map(|_| Fate::Differs).collect();
         let mut held: Option<Held> = None;
         for record in order {
@@ -252,7 +260,8 @@ struct Held {
 }
 
 impl Held {
-    /// What the record at `position` has for one with this hash; `None` where it is not here. Values go behind `bytes`.
+    /// What the record at `position` has for one with this hash; `None` where it is not here. Values go behind
+    /// `bytes`.
     fn find(&mut self, position: u64, hash: u128, bytes: &mut Vec<u8>) -> Result<Option<Fate>> {
         for shard in &mut self.shards {
             let Frame { heads, shapes } = shard.frame();

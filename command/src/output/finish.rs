@@ -10,8 +10,8 @@ use super::{Directory, FAILURES, INDEX, Summary, Totals, manifest, sheet};
 use crate::error::{Error, Result};
 
 impl Directory {
-    /// Ends the run: writes `summary`, `failures.tsv` and the indexes of outputs in safetensors, then the manifest anew, with
-    /// its lines in order and one that says that the run has ended.
+    /// Ends the run: writes `summary`, `failures.tsv` and the indexes of outputs in safetensors, then the manifest
+    /// anew, with its lines in order and one that says that the run has ended.
     pub fn finish(mut self, summary: &Summary) -> Result<Totals> {
         self.write_failures()?;
         self.write_indexes()?;

@@ -73,8 +73,9 @@ impl<'a> FromIterator<Head<'a>> for Heads {
     }
 }
 
-/// Bytes as one line of UTF-8 without tabs, so that [`unescape`] gives them back: `\` becomes `\\`; tab, line feed and
-/// carriage return become `\t`, `\n`, `\r`; each byte that is not part of UTF-8 becomes `\x` and two hexadecimal digits.
+/// Bytes as one line of UTF-8 without tabs, so that [`unescape`] gives them back: `\` becomes `\\`; tab, line feed
+/// and carriage return become `\t`, `\n`, `\r`; each byte that is not part of UTF-8 becomes `\x` and two hexadecimal
+/// digits.
 pub fn escape(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {

@@ -1,8 +1,8 @@
 //! The list of what counts: a file of lines, each with a checksum of its own.
 //!
-//! A line is a JSON object whose last member, `line`, is the XXH3 (64 bits) of all that comes before it. The first line is
-//! the run; the others are windows; the last, once the run has ended, says so. A line that is torn or damaged counts as not
-//! written.
+//! A line is a JSON object whose last member, `line`, is the XXH3 (64 bits) of all that comes before it. The first
+//! line is the run; the others are windows; the last, once the run has ended, says so. A line that is torn or damaged
+//! counts as not written.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -135,7 +135,8 @@ impl Manifest {
         let first = lines.next().unwrap_or_default();
         let Some(Line::Run { version, run }) = parse(first) else {
             return Err(Error::new(format!(
-                "the first line of {} is damaged, so nobody knows what the shards are; restore it, or start anew with --force",
+                "the first line of {} is damaged, so nobody knows what the shards are; \
+                 restore it, or start anew with --force",
                 path.display()
             )));
         };
@@ -237,7 +238,8 @@ impl Manifest {
             .map_err(Error::file("write", &self.path))
     }
 
-    /// Replaces the file by one of these lines in order: what it was before, or what it is now, is there at every moment.
+    /// Replaces the file by one of these lines in order: what it was before, or what it is now, is there at every
+    /// moment.
     pub fn rewrite(&mut self) -> Result<()> {
         let run = Line::Run {
             version: VERSION,

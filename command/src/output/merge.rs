@@ -21,8 +21,8 @@ struct Shard {
 /// Joins the finished directories of all parts of one run, in any order, into a new one.
 ///
 /// Shards become hard links, or copies where the file system has none across these places; the sizes of links and the
-/// checksums of copies are compared with the manifests. Nothing is changed in the parts. Refused, with a line for each
-/// reason, are parts of different runs or inputs, parts that are missing, given twice, or not finished.
+/// checksums of copies are compared with the manifests. Nothing is changed in the parts. Refused, with a line for
+/// each reason, are parts of different runs or inputs, parts that are missing, given twice, or not finished.
 pub fn merge(parts: &[PathBuf], into: &Path) -> Result<Totals> {
     let mut shards: Vec<Shard> = parts.iter().map(|path| open(path)).collect::<Result<_>>()?;
     shards.sort_by_key(|shard| shard.part.index);

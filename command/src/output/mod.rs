@@ -1,7 +1,8 @@
 //! Rows to a directory: shards, the manifest that makes them count, and what is done with finished directories.
 //!
-//! docs/output.md says what the files are. A shard is written to a temporary name, synced and renamed; then a line of the
-//! manifest makes it count. What no line lists does not count, and is removed when the directory is opened the next time.
+//! docs/output.md says what the files are. A shard is written to a temporary name, synced and renamed; then a line of
+//! the manifest makes it count. What no line lists does not count, and is removed when the directory is opened the
+//! next time.
 
 mod copies;
 mod file;
@@ -88,8 +89,8 @@ impl Directory {
 
     /// Writes the rows of a window; they are durable when it returns. Windows may come in any order.
     ///
-    /// A window that is finished already may come again with the records that [`Self::duplicates`] gave back, all others
-    /// [`Outcome::Elsewhere`]. After an error nothing of the window stays, and it may be written again.
+    /// A window that is finished already may come again with the records that [`Self::duplicates`] gave back, all
+    /// others [`Outcome::Elsewhere`]. After an error nothing of the window stays, and it may be written again.
     pub fn write(&mut self, rows: &Rows) -> Result<Written> {
         let window = &rows.window;
         if rows.outcomes.len() != window.len() {
@@ -210,7 +211,8 @@ impl Directory {
                 || shape.iter().product::<usize>() != values.len()
             {
                 return Err(Error::new(format!(
-                    "{name} of record {} ({}) has {} values of shape {shape:?}, other records have {} dimensions that end in \
+                    "{name} of record {} ({}) has {} values of shape {shape:?}, \
+                     other records have {} dimensions that end in \
                      {:?}: this output cannot be stored as {layout:?}",
                     rows.window.first + record as u64,
                     escape(rows.window.ids.get(record)),

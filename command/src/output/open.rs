@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashSet};
 use std::fs::{self, File};
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use super::lock::{self, Lock};
@@ -10,16 +11,17 @@ use super::manifest::{self, Kind, Manifest, WindowLine};
 use super::{Directory, FAILURES, INDEX, RECORDS, Run, SUMMARY, file};
 use crate::error::{Error, Result};
 
-/// How many bytes of shards are read and compared with their checksums when a directory is opened: seconds of a good disk. Those that were written last come first; of the others the sizes are compared.
+/// How many bytes of shards are read and compared with their checksums when a directory is opened: seconds of a good
+/// disk. Those that were written last come first; of the others the sizes are compared.
 const READ_ON_OPEN: u64 = 4 << 30;
 
 impl Directory {
     /// Creates it, or goes on with it, or with `force` empties it of what an earlier run wrote.
     ///
     /// Refused are a directory that another process has open, one of a different run (the error has a line for each
-    /// difference), one that cannot be written to, and one that holds files and no manifest. Nothing needs to be computed to
-    /// learn this. Of the shards that are there, all are compared with the sizes that they were written with, and the 16 GiB
-    /// that were written last with their checksums; [`verify`] reads all.
+    /// difference), one that cannot be written to, and one that holds files and no manifest. Nothing needs to be
+    /// computed to learn this. Of the shards that are there, all are compared with the sizes that they were written
+    /// with, and the 16 GiB that were written last with their checksums; [`super::verify`] reads all.
     pub fn open(path: &Path, run: &Run, force: bool) -> Result<Self> {
         run.check()?;
         fs::create_dir_all(path).map_err(Error::file("create", path))?;
@@ -132,23 +134,25 @@ fn resume(path: &Path, mut manifest: Manifest, run: &Run) -> Result<(Manifest, V
     let differences = manifest.run.differences(run);
     if !differences.is_empty() {
         return Err(Error::usage(format!(
-            "{} holds another run; choose another directory, give that run's command, or start anew with --force. These \
+            "{} holds another run; choose another directory, \
+             give that run's command, or start anew with --force. These \
              differ:\n  {}",
             path.display(),
             differences.join("\n  ")
         )));
     }
     let mut notes = Vec::new();
+    let mut lost = Vec::new();
     if manifest.is_torn() {
         notes.push(format!(
             "{} has lines that are torn; what they listed is done again",
             manifest::NAME
         ));
         manifest.mend()?;
+        lost.push(0..u64::MAX); // nobody knows what they listed
     }
     let mut unread = READ_ON_OPEN;
     let mut whole = Vec::with_capacity(manifest.windows.len());
-    let mut lost = Vec::new();
     for line in manifest.windows.drain(..).rev() {
         let damage = line.files().find_map(|file| {
             let read = file.bytes <= unread;
@@ -162,25 +166,33 @@ fn resume(path: &Path, mut manifest: Manifest, run: &Run) -> Result<(Manifest, V
         match damage {
             Some(damage) => {
                 notes.push(format!("{damage}; {}", remedy(&line)));
-                lost.extend((line.kind == Kind::Window).then(|| line.first..line.end()));
+                lost.push(line.first..line.end());
             }
             None => whole.push(line),
         }
     }
     whole.reverse();
-    // The rows of a window that is done again are copied again, where they are copies.
-    whole.retain(|line| {
-        line.kind == Kind::Window
-            || !lost
-                .iter()
-                .any(|span| line.first < span.end && span.start < line.end())
-    });
-    manifest.windows = whole;
+    manifest.windows = without_copies_in(lost, whole);
     if !notes.is_empty() {
         manifest.ended = false;
         manifest.rewrite()?;
     }
     Ok((manifest, notes))
+}
+
+/// Leaves out what was copied, or computed again, for records in spans that are lost: a window may come to other
+/// copies when it is done again, and spans of copies that overlap, as those of merged parts do, do not say which has
+/// a record.
+fn without_copies_in(mut lost: Vec<Range<u64>>, mut lines: Vec<WindowLine>) -> Vec<WindowLine> {
+    while let Some(span) = lost.pop() {
+        lines.retain(|line| {
+            let meets = line.first < span.end && span.start < line.end();
+            let stays = line.kind == Kind::Window || !meets;
+            lost.extend((!stays).then(|| line.first..line.end()));
+            stays
+        });
+    }
+    lines
 }
 
 fn remedy(line: &WindowLine) -> String {

@@ -15,8 +15,8 @@ pub struct Run {
     pub format: Format,
     /// Which part of the input this directory holds; `None` for all of it.
     pub shard: Option<Part>,
-    /// All else on which the rows depend, as names and values to be shown: the model and its digest, the tool's options, how
-    /// long proteins are treated, how windows are cut.
+    /// All else on which the rows depend, as names and values to be shown: the model and its digest, the tool's
+    /// options, how long proteins are treated, how windows are cut.
     pub settings: BTreeMap<String, String>,
 }
 
@@ -36,7 +36,8 @@ pub enum Layout {
     Row,
     /// `[length, width]` of one width, as `per_residue` and `logits` are: their rows, one record behind the other.
     Matrix,
-    /// `[length, length]`, as `contacts` is, or any other shapes of one rank: their values, one record behind the other.
+    /// `[length, length]`, as `contacts` is, or any other shapes of one rank: their values, one record behind the
+    /// other.
     Ragged,
 }
 
@@ -105,7 +106,8 @@ impl Run {
                 || !name.bytes().all(letters)
             {
                 return Err(Error::usage(format!(
-                    "the output {name:?} cannot be the name of a folder: letters, digits, '.', '_' and '-' are possible, \
+                    "the output {name:?} cannot be the name of a folder: letters, digits, \
+                     '.', '_' and '-' are possible, \
                      beginning with no '.', and not {:?}",
                     super::RECORDS
                 )));

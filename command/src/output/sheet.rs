@@ -91,7 +91,8 @@ pub fn value<T: FromStr>(path: &Path, line: &Line) -> Result<T> {
 /// The error for a sheet that does not say what this program writes.
 pub fn damaged(path: &Path, text: &str) -> Error {
     Error::new(format!(
-        "{} does not hold what was written there: {text:?}; `toolpool verify` lists what is damaged, and giving the run's \
+        "{} does not hold what was written there: {text:?}; \
+         `toolpool verify` lists what is damaged, and giving the run's \
          command again repairs it",
         path.display()
     ))

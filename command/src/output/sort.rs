@@ -12,9 +12,9 @@ use super::{Directory, sheet, stem, write_sheet};
 use crate::error::Result;
 
 impl Directory {
-    /// Puts the rows of all shards into input order; to be called after [`Self::duplicates`]. Shards that are in order
-    /// already stay as they are. Takes the memory of the ids of a window, and the disk space of the shards that are written
-    /// anew until all of them are.
+    /// Puts the rows of all shards into input order; to be called after [`Self::duplicates`]. Shards that are in
+    /// order already stay as they are. Takes the memory of the ids of a window, and the disk space of the shards that
+    /// are written anew until all of them are.
     pub fn sort(&mut self) -> Result<()> {
         let outputs = self.manifest.run.outputs.len();
         let mut batch = Batch::new(&self.path);

@@ -60,8 +60,8 @@ fn append_halves(values: &[f32], to: &mut Vec<u8>) -> u64 {
     overflowed.into()
 }
 
-/// Whether a finite value rounds to an infinite half: 65520 lies midway between the largest half, 65504, and the next that
-/// there would be, and goes to the even one, which is that.
+/// Whether a finite value rounds to an infinite half: 65520 lies midway between the largest half, 65504, and the next
+/// that there would be, and goes to the even one, which is that.
 fn overflows(value: f32) -> bool {
     (65520.0..f32::INFINITY).contains(&value.abs())
 }

@@ -1,8 +1,8 @@
 //! Runs whose records, outcomes and values follow from positions alone.
 //!
-//! Record 7 of every 20 fails, unless its sequence is that of an earlier record; record 11 of every 20 has the sequence of
-//! the record 11 before it, and record 300 and some that of record 7, which failed. Value k of an output of a record is
-//! `crc(first record of its sequence) + k` in sixteenths, so that 16 bits hold it, too.
+//! Record 7 of every 20 fails, unless its sequence is that of an earlier record; record 11 of every 20 has the
+//! sequence of the record 11 before it, and record 300 and some that of record 7, which failed. Value k of an output
+//! of a record is `crc(first record of its sequence) + k` in sixteenths, so that 16 bits hold it, too.
 
 #![allow(dead_code)] // each test uses some of it
 

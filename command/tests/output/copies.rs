@@ -11,7 +11,7 @@ use toolpool_command::output::{Directory, sort};
 use toolpool_command::rows::{Outcome, Rows, Values};
 use toolpool_command::window::Window;
 
-use crate::folders::{MADE, files, go_on, shards, undisturbed};
+use crate::folders::{MADE, files, go_on, names, shards, undisturbed};
 use crate::made::run;
 
 #[test]
@@ -203,6 +203,37 @@ fn a_window_that_is_done_again_otherwise_loses_no_row() {
     output.finish(&Vec::new()).unwrap();
     fs::write(folder.path().join("mean/00000001.parquet"), "damaged").unwrap();
     go_on(folder.path(), &run());
+    let (_folder, straight) = undisturbed(&run());
+    for directory in [folder.path(), &straight] {
+        sort(directory).unwrap();
+    }
+    assert_eq!(shards(folder.path()), shards(&straight));
+}
+
+#[test]
+fn copies_that_are_lost_one_after_the_other_are_all_made_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut output = Directory::open(folder.path(), &run(), false).unwrap();
+    for number in 0..MADE.windows() {
+        MADE.write(&mut output, number).unwrap();
+        if number % 2 == 0 {
+            output.duplicates().unwrap();
+        }
+    }
+    drop(output);
+    let copies = || {
+        let names = names(folder.path()).into_iter();
+        names
+            .filter(|name| name.starts_with("mean/copies"))
+            .collect::<Vec<_>>()
+    };
+    let [first, middle, last] = copies().try_into().expect("three shards of copies");
+    for lost in [vec![first, last], vec![middle]] {
+        for name in lost {
+            fs::write(folder.path().join(name), "damaged").unwrap();
+        }
+        go_on(folder.path(), &run());
+    }
     let (_folder, straight) = undisturbed(&run());
     for directory in [folder.path(), &straight] {
         sort(directory).unwrap();

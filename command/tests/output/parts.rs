@@ -32,7 +32,8 @@ fn a_sorted_directory_has_every_record_once_and_is_repaired_like_any_other() {
     assert_eq!(files(&directory), sorted);
 }
 
-/// Of a run in three parts, in which part `index` has the records whose sequence's first record is `index - 1` modulo 3.
+/// Of a run in three parts, in which part `index` has the records whose sequence's first record is `index - 1` modulo
+/// 3.
 fn part(folder: &Path, index: u32) -> PathBuf {
     let directory = folder.join(format!("part{index}"));
     let run = Run {
@@ -72,6 +73,28 @@ fn parts_are_joined_to_what_one_run_makes() {
         files(&whole)["failures.tsv"]
     );
     assert_eq!(parts.each_ref().map(|part| files(part)), before);
+}
+
+#[test]
+fn a_merged_directory_that_is_damaged_is_repaired_by_its_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let parts = [1, 2, 3].map(|index| part(folder.path(), index));
+    let merged = folder.path().join("merged");
+    merge(&parts, &merged).unwrap();
+    let merged_files = files(&merged);
+    let (_folder, straight) = undisturbed(&run());
+    sort(&straight).unwrap();
+    for name in [
+        "mean/copies-00000000-1of3.parquet",
+        "contacts/00000004-3of3.safetensors",
+    ] {
+        let mut damaged = merged_files.clone();
+        damaged.get_mut(name).unwrap().pop();
+        restore(&merged, &damaged);
+        go_on(&merged, &run());
+        sort(&merged).unwrap();
+        assert_eq!(shards(&merged), shards(&straight), "{name}");
+    }
 }
 
 #[test]

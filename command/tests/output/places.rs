@@ -115,7 +115,8 @@ fn run_until_full(directory: &Path) {
 const ROLE: &str = "TOOLPOOL_TEST_ROLE";
 const PLACE: &str = "TOOLPOOL_TEST_PLACE";
 
-/// This program as another process, in a role; with a limit on the size of files, which is then an error and no signal.
+/// This program as another process, in a role; with a limit on the size of files, which is then an error and no
+/// signal.
 fn child(role: &str, directory: &Path, limit: Option<usize>) -> Child {
     let shell = match limit {
         Some(kilobytes) => format!("trap '' XFSZ; ulimit -f {kilobytes}; exec \"$0\" \"$@\""),

@@ -11,7 +11,8 @@ use crate::output::file::Draft;
 use crate::output::run::ValueType;
 use crate::output::values::Source;
 
-/// Bytes that are written at a time: few enough to stay in the second-level cache between conversion, checksum and write.
+/// Bytes that are written at a time: few enough to stay in the second-level cache between conversion, checksum and
+/// write.
 const WRITE: usize = 1 << 20;
 
 /// Values that are asked for at a time.

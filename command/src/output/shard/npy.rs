@@ -1,7 +1,7 @@
 //! A matrix as NumPy writes it, and a sheet beside it that says whose its rows are.
 //!
-//! The format is that of numpy.lib.format, version 1.0. Crates for it write value by value, and none gives a checksum on the
-//! way, so the header is made here.
+//! The format is that of numpy.lib.format, version 1.0. Crates for it write value by value, and none gives a checksum
+//! on the way, so the header is made here.
 
 use std::fs::File;
 use std::path::Path;
@@ -87,7 +87,7 @@ fn read_sheet(path: &Path, layout: Layout, inner: &[usize]) -> Result<Frame> {
             .split('x')
             .filter(|dimension| !dimension.is_empty())
             .map(str::parse)
-            .collect::<std::result::Result<_, _>>()
+            .collect::<Result<_, _>>()
             .map_err(|_| sheet::damaged(path, &line.last))?;
         let (outer, found) = layout.split(&shape);
         let frame = frame.get_or_insert_with(|| Frame {

@@ -270,7 +270,7 @@ impl Reader {
         &self,
         columns: &[&str],
         group: Option<usize>,
-    ) -> Result<impl Iterator<Item = std::result::Result<RecordBatch, ArrowError>>> {
+    ) -> Result<impl Iterator<Item = Result<RecordBatch, ArrowError>>> {
         let file = self
             .file
             .try_clone()

@@ -74,7 +74,7 @@ fn header(
     frame: &Frame,
     matrix: Vec<usize>,
     stored: ValueType,
-) -> std::result::Result<Vec<u8>, Box<dyn std::error::Error>> {
+) -> Result<Vec<u8>, Box<dyn std::error::Error>> {
     let rows = frame.heads.len();
     let float = match stored {
         ValueType::Float32 => Dtype::F32,
@@ -218,7 +218,8 @@ impl<'a> Tensors<'a> {
 
 fn unusable(path: &Path, reason: &str) -> Error {
     Error::new(format!(
-        "{} cannot be used: {reason}; `toolpool verify` lists what is damaged, and giving the run's command again repairs it",
+        "{} cannot be used: {reason}; \
+         `toolpool verify` lists what is damaged, and giving the run's command again repairs it",
         path.display()
     ))
 }
