@@ -288,7 +288,9 @@ proptest! {
     }
 
     #[test]
-    fn any_text_is_read_as_the_naive_reader_does(text in vec(select(b">>;;@\n\n\n\r \t\x0baA*\0\xff".to_vec()), 0..80)) {
+    fn any_text_is_read_as_the_naive_reader_does(
+        text in vec(select(b">>;;@\n\n\n\r \t\x0baA*\0\xff".to_vec()), 0..80)
+    ) {
         let files = Files::new();
         let read = read(&files.with("it", &text));
         match naive(&text) {
