@@ -1,7 +1,9 @@
-//! How fast a FASTA becomes windows, and in how much memory: `cargo bench -p toolpool-command --bench read [-- GIGABYTES]`.
+//! How fast a FASTA becomes windows, and in how much memory:
+//! `cargo bench -p toolpool-command --bench read [-- GIGABYTES]`.
 //!
-//! The file is made in the target's folder: lengths as of UniProt's proteins (log-normal), lines of 60 letters. What is timed
-//! is the time of one thread on a processor, the file in the page cache: what else the machine does hardly changes it.
+//! The file is made in the target's folder: lengths as of UniProt's proteins (log-normal), lines of 60 letters. What
+//! is timed is the time of one thread on a processor, the file in the page cache: what else the machine does hardly
+//! changes it.
 
 use std::env;
 use std::fs::{self, File};

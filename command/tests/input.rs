@@ -1,4 +1,5 @@
-//! Files of every kind become the records that are in them, however windows are cut; what is no such file is refused, by name.
+//! Files of every kind become the records that are in them, however windows are cut; what is no such file is refused,
+//! by name.
 
 use std::fs;
 use std::io::Write;
@@ -287,7 +288,9 @@ proptest! {
     }
 
     #[test]
-    fn any_text_is_read_as_the_naive_reader_does(text in vec(select(b">>;;@\n\n\n\r \t\x0baA*\0\xff".to_vec()), 0..80)) {
+    fn any_text_is_read_as_the_naive_reader_does(
+        text in vec(select(b">>;;@\n\n\n\r \t\x0baA*\0\xff".to_vec()), 0..80)
+    ) {
         let files = Files::new();
         let read = read(&files.with("it", &text));
         match naive(&text) {
@@ -298,7 +301,8 @@ proptest! {
 
     #[test]
     fn needletail_reads_the_same_where_it_knows_the_dialect(wanted in some_records(), style in style()) {
-        let wanted = [wanted, pairs([("", "AC")])].concat(); // needletail refuses a file that ends in an empty sequence
+        // needletail refuses a file that ends in an empty sequence
+        let wanted = [wanted, pairs([("", "AC")])].concat();
         let style = Style { between: "", last_line_ends: true, mark: "", lower: false, stop: "", ..style };
         let files = Files::new();
         let path = files.with("it", style.write(&wanted));

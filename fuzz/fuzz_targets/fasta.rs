@@ -1,7 +1,7 @@
 //! Files of sequences.
 //!
-//! An input is a digit and a file. The digit says what the file is taken for (0 to 4: what it is, 5 to 7: CSV, 8 and 9: TSV)
-//! and how few records a window holds. A FASTA that is not compressed is read as a naive reader does.
+//! An input is a digit and a file. The digit says what the file is taken for (0 to 4: what it is, 5 to 7: CSV, 8 and
+//! 9: TSV) and how few records a window holds. A FASTA that is not compressed is read as a naive reader does.
 #![no_main]
 
 use std::path::Path;

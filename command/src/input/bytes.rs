@@ -36,7 +36,8 @@ pub fn decompress(bytes: Bytes, name: &str) -> Result<Bytes> {
     }
 }
 
-/// The empty block that ends bgzip's files (SAM specification, 4.1.2): gzip alone does not miss blocks that were cut off.
+/// The empty block that ends bgzip's files (SAM specification, 4.1.2): gzip alone does not miss blocks that were cut
+/// off.
 const BGZIP_END: [u8; 28] =
     *b"\x1f\x8b\x08\x04\0\0\0\0\0\xff\x06\0BC\x02\0\x1b\0\x03\0\0\0\0\0\0\0\0\0";
 

@@ -1,5 +1,6 @@
-//! FASTA: a line `>id description` begins a record, the lines up to the next are its sequence. Lines end in LF or CRLF, the
-//! last one in nothing if it likes. Lines that begin with `;` are comments. The id ends at the first white space.
+//! FASTA: a line `>id description` begins a record, the lines up to the next are its sequence. Lines end in LF or
+//! CRLF, the last one in nothing if it likes. Lines that begin with `;` are comments. The id ends at the first white
+//! space.
 //!
 //! Lines are found in the buffer of the file and copied once, into the window.
 

@@ -1,8 +1,8 @@
 //! Files of sequences, read as windows.
 //!
-//! A record is an id and a sequence. Whatever the file, its letters are made upper case (a soft-masked sequence means its
-//! residues), white space inside is dropped, and so is one `*` at the end (a stop codon). A sequence that is empty then stays
-//! a record: it fails alone, later.
+//! A record is an id and a sequence. Whatever the file, its letters are made upper case (a soft-masked sequence means
+//! its residues), white space inside is dropped, and so is one `*` at the end (a stop codon). A sequence that is empty
+//! then stays a record: it fails alone, later.
 
 mod bytes;
 mod columns;
@@ -75,8 +75,9 @@ trait Records: Send {
 }
 
 impl Input {
-    /// Opens files, globs and `-` (stdin), in this order, as one input; the files of a glob by name. A path that exists is
-    /// no glob. Every file that can be read twice is looked into, so that a wrong one is known before the run.
+    /// Opens files, globs and `-` (stdin), in this order, as one input; the files of a glob by name. A path that
+    /// exists is no glob. Every file that can be read twice is looked into, so that a wrong one is known before the
+    /// run.
     pub fn open(paths: &[String], options: &Options) -> Result<Self> {
         let mut files = files::find(paths)?;
         for file in files.iter().filter(|file| file.is_regular()) {
@@ -95,8 +96,8 @@ impl Input {
         })
     }
 
-    /// Replaces the window's content by the next records: at most `limit.records`, and so many that their residues are at
-    /// most `limit.residues`, but at least one. Whether there were any. Not to be called again after an error.
+    /// Replaces the window's content by the next records: at most `limit.records`, and so many that their residues are
+    /// at most `limit.residues`, but at least one. Whether there were any. Not to be called again after an error.
     pub fn fill(&mut self, window: &mut Window, limit: Limit) -> Result<bool> {
         window.clear();
         window.number = self.windows;
