@@ -172,7 +172,8 @@ pub unsafe extern "C" fn toolpool_job_poll(
 }
 
 /// For programs that do not wait in toolpool: has `notify(user)` called when items have finished, and when the job has ended;
-/// at once, if that is so already. A call that comes for nothing does no harm, and several may come as one.
+/// at once, if that is so already. What is there is then taken with toolpool_job_next() until it answers ::TOOLPOOL_PENDING or
+/// ::TOOLPOOL_DONE: there is no call for each part. A call may come for nothing.
 ///
 /// @param notify  in place of the one before, which is not called any more once this returns; NULL: none
 /// @param user    handed to `notify` until toolpool_job_free()

@@ -214,12 +214,13 @@ static void a_job_says_when_to_look(void) {
     toolpool_job_t *job = submit(pool, echo, 1000, NULL, NULL);
     OK(toolpool_job_notify(job, ring, &bell, &err));
     size_t items = 0;
-    for (;;) {
-        sem_wait(&bell);
+    toolpool_status_t status = TOOLPOOL_PENDING;
+    while (status != TOOLPOOL_DONE) {
+        if (status == TOOLPOOL_PENDING)
+            sem_wait(&bell);
         toolpool_results_t *results = NULL;
-        toolpool_status_t status = toolpool_job_next(job, 0, &results, &err);
-        if (status == TOOLPOOL_DONE)
-            break;
+        status = toolpool_job_next(job, 0, &results, &err);
+        CHECK(status >= 0);
         items += toolpool_results_len(results);
         toolpool_results_free(results);
     }
