@@ -20,16 +20,17 @@ struct JuliaTool
 
     function JuliaTool(run; load = nothing, batch_items::Integer = 0, name::AbstractString = "julia")
         bell = hang_up()
-        tool, queue = Ref{Ptr{Cvoid}}(C_NULL), Ref{Ptr{Cvoid}}(C_NULL)
+        tool, handle = Ref{Ptr{Cvoid}}(C_NULL), Ref{Ptr{Cvoid}}(C_NULL)
         try
             table = limits(batch_items)
-            check(err -> toolpool_tool_from_queue(name, table, ring(), address(bell), tool, queue, err))
+            check(err -> toolpool_tool_from_queue(name, table, ring(), address(bell), tool, handle, err))
         catch
             take_down(bell)
             rethrow()
         end
-        lock(() -> push!(QUEUES, queue[]), BELLS_LOCK)
-        @async serve(queue[], bell, run, load)
+        queue = Queue(handle[])
+        lock(() -> push!(QUEUES, queue), BELLS_LOCK)
+        @async serve(queue, bell, run, load)
         new(Tool(tool[]))
     end
 end
@@ -47,13 +48,20 @@ function limits(batch_items)
     table
 end
 
-# Queues that are served, which the end of the process abandons, so that no worker waits for a task that does not run any more.
-const QUEUES = Set{Ptr{Cvoid}}()
-
-function abandon_queues()
-    foreach(toolpool_queue_free, QUEUES)
-    empty!(QUEUES)
+# A queue of the library; the library refuses the NULL that is left after `close`.
+mutable struct Queue
+    handle::Ptr{Cvoid}
 end
+
+function Base.close(queue::Queue)
+    handle, queue.handle = queue.handle, C_NULL
+    toolpool_queue_free(handle)
+end
+
+# Queues that are served, which the end of the process abandons, so that no worker waits for a task that does not run any more.
+const QUEUES = Set{Queue}()
+
+abandon_queues() = foreach(close, QUEUES)
 
 # Answers calls until the tool and all that it loaded are gone.
 function serve(queue, bell, run, load)
@@ -62,7 +70,7 @@ function serve(queue, bell, run, load)
     status = Ref{Int32}(TOOLPOOL_PENDING)
     while true
         wait_until(bell) do
-            status[] = toolpool_queue_next(queue, 0, call, C_NULL)
+            status[] = toolpool_queue_next(queue.handle, 0, call, C_NULL)
             status[] != TOOLPOOL_PENDING
         end
         status[] == TOOLPOOL_OK || break
@@ -71,7 +79,7 @@ function serve(queue, bell, run, load)
         end
     end
     lock(() -> delete!(QUEUES, queue), BELLS_LOCK)
-    toolpool_queue_free(queue)
+    close(queue)
     take_down(bell)
 end
 
@@ -94,7 +102,7 @@ function answer(queue, call, run, load, loaded)
     catch reason
         status, message = status_of(reason), in_words(reason)
     end
-    toolpool_queue_answer(queue, call.number, status, message, C_NULL)
+    toolpool_queue_answer(queue.handle, call.number, status, message, C_NULL)
 end
 
 status_of(::Any) = Int32(TOOLPOOL_ERR_FAILED)

@@ -105,8 +105,11 @@ function description(arrays::AbstractVector{<:AbstractArray})
     Tensors([describe(pointer(array), size(array)) for array in owner], owner)
 end
 
-# One for each index of the last dimension, side by side in memory.
-function description(array::AbstractArray{T, N}) where {T <: Number, N}
+description(numbers::AbstractVector{<:Number}) = slices(numbers)
+description(array::AbstractArray{<:Number}) = slices(array)
+
+# One tensor for each index of the last dimension, side by side in memory.
+function slices(array::AbstractArray{T, N}) where {T, N}
     owner = dense(array)
     dims = size(owner)[1:N-1]
     step = prod(dims)
@@ -150,10 +153,9 @@ function borrowed(make, data)
         take_down(bell)
         rethrow()
     end
-    # An items object is released once, so one ring is all that comes.
-    rung = Ref(false)
+    # It comes once, when the last job has let go of the items.
     @async begin
-        wait_until(() -> rung[] || (rung[] = true; false), bell)
+        wait(bell.async)
         take_down(bell)
     end
     made

@@ -30,7 +30,11 @@ function wrap(tensor::toolpool_tensor_t)
     wrap_as(ELTYPES[tensor.dtype], tensor)
 end
 
-wrap_as(::Type{T}, tensor) where {T} = unsafe_wrap(Array, Ptr{T}(tensor.data), dimensions(tensor))
+# What is empty has no address to speak of.
+function wrap_as(::Type{T}, tensor) where {T}
+    dims = dimensions(tensor)
+    tensor.bytes == 0 ? Array{T}(undef, dims) : unsafe_wrap(Array, Ptr{T}(tensor.data), dims)
+end
 
 # Julia has no bfloat16: the upper half of a Float32, in an array of its own.
 widen_bfloat16(halves) = reinterpret(Float32, UInt32.(halves) .<< 16) |> collect
