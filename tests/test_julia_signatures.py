@@ -1,5 +1,6 @@
-"""src/signatures.jl of ToolPool.jl is what the header says, and what a C compiler makes of it: it holds without a Julia."""
+"""signatures.jl of ToolPool.jl is what the header says, and what a C compiler makes of it. No Julia is needed."""
 
+import os
 import re
 import subprocess
 import sys
@@ -42,7 +43,7 @@ def test_every_call_passes_as_many_values_as_it_declares():
     for name, parameters, call in calls:
         kinds = re.search(r", \((.*,)?\)", call).group(1) or ""
         taken = [one for one in parameters.split(", ") if one]
-        assert kinds.count(",") - kinds.count("{96,") == len(taken), name
+        assert kinds.count(",") == len(taken), name
 
 
 def test_structs_are_as_large_as_the_c_compiler_makes_them(tmp_path):
@@ -56,7 +57,8 @@ def test_structs_are_as_large_as_the_c_compiler_makes_them(tmp_path):
     lines = "".join(f'printf("%zu\\n", sizeof({name}));' for name in sizes)
     source.write_text(f"#include <stdio.h>\n#include <toolpool.h>\nint main(void) {{ {lines} }}\n")
     program = tmp_path / "sizes"
-    subprocess.run(["cc", f"-I{ROOT}/include", source, "-o", program], check=True)
+    compiler = os.environ.get("CC", "cc")
+    subprocess.run([compiler, f"-I{ROOT}/include", source, "-o", program], check=True)
     printed = subprocess.run([program], check=True, capture_output=True, text=True).stdout
     assert [size for size, _ in sizes.values()] == [int(line) for line in printed.split()]
 

@@ -98,7 +98,7 @@ enum Stage {
 struct Answer {
     outcome: Result<()>,
     /// Of a run, the work with its outputs.
-    work: Option<Work>,
+    work: Option<Box<UnsafeCell<Work>>>,
 }
 
 impl Calls {
@@ -148,7 +148,7 @@ impl Calls {
                 format_args!("no call {number} was handed out, so it has no answer"),
             ));
         }
-        let work = state.held.remove(&number).map(|work| work.into_inner());
+        let work = state.held.remove(&number);
         if let Some(stage @ Stage::Taken) = state.open.get_mut(&number) {
             *stage = Stage::Answered(Answer { outcome, work });
             self.answered.notify_all();
@@ -421,8 +421,9 @@ impl Loaded for LoadedQueued {
             work: done,
         } = answer.map_err(|error| error.within(&self.name))?;
         outcome.map_err(|error| error.within(&self.name))?;
-        *work = done
+        let done = done
             .ok_or_else(|| Error::new(Status::Internal, "a run was answered without its work"))?;
+        *work = done.into_inner();
         Ok(())
     }
 

@@ -26,8 +26,8 @@ function take_down(bell::Bell)
     close(bell.async)
 end
 
-# Waits until `ready()`, which is asked now and after each ring. The bell's lock is held while it is asked, and libuv takes
-# it to ring, so that no ring is lost in between: `ready` must not wait.
+# Waits until `ready()`, which is asked now and after each ring. The bell's lock is held while it is asked, and libuv
+# takes it to ring, so that no ring is lost in between: `ready` must not wait.
 function wait_until(ready, bell::Bell)
     condition = bell.async.cond
     lock(condition)
@@ -37,5 +37,41 @@ function wait_until(ready, bell::Bell)
         end
     finally
         unlock(condition)
+    end
+end
+
+# Julia throws Ctrl-C into whatever task happens to run, which may be one of this package. Meant are those who wait
+# for a job.
+const WAITING = Task[]
+
+function waiting(f)
+    lock(() -> push!(WAITING, current_task()), BELLS_LOCK)
+    try
+        f()
+    finally
+        lock(() -> deleteat!(WAITING, findlast(==(current_task()), WAITING)), BELLS_LOCK)
+    end
+end
+
+# Hands Ctrl-C on: to the tasks that wait for a job; where none does, to the program's first task, if that waits at
+# all.
+function hand_on_interrupt()
+    first_task = Base.roottask
+    meant = lock(() -> copy(WAITING), BELLS_LOCK)
+    if isempty(meant) && first_task !== current_task() && first_task.queue !== nothing
+        push!(meant, first_task)
+    end
+    foreach(task -> schedule(task, InterruptException(); error = true), meant)
+end
+
+# Waits on behalf of the library, which relies on it: Ctrl-C does not end it.
+function uninterrupted(wait)
+    while true
+        try
+            return wait()
+        catch reason
+            reason isa InterruptException || rethrow()
+            hand_on_interrupt()
+        end
     end
 end

@@ -1,8 +1,8 @@
 # What there is to work on.
 
 """
-A device: `kind` is `:cuda` or `:cpu`, `index` its number among those of its kind, `slot` the number of the pool's slot, from 0
-(-1 in a listing), `threads` what a worker there may compute with, memory in bytes (0 where unknown).
+A device: `kind` is `:cuda` or `:cpu`, `index` its number among those of its kind, `slot` the number of the pool's
+slot, from 0 (-1 in a listing), `threads` what a worker there may compute with, memory in bytes (0 where unknown).
 """
 struct Device
     kind::Symbol
@@ -15,12 +15,14 @@ struct Device
     uuid::String
 end
 
-Base.show(io::IO, device::Device) = print(io, device.kind == :cpu ? "cpu" : "cuda:$(device.index)", " (", device.name, ")")
+Base.show(io::IO, device::Device) =
+    print(io, device.kind == :cpu ? "cpu" : "cuda:$(device.index)", " (", device.name, ")")
 
 """
     devices([which])
 
-The devices that a pool opened with `which` would work on, one for each slot; without it every visible GPU, and the CPU.
+The devices that a pool opened with `which` would work on, one for each slot; without it every visible GPU, and the
+CPU.
 """
 devices() = listed((out, err) -> toolpool_devices_list(C_NULL, out, err))
 devices(which::AbstractString) = listed((out, err) -> toolpool_devices_list(which, out, err))

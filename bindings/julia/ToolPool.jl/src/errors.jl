@@ -1,8 +1,8 @@
 # Errors, and how a status of the library becomes one.
 
 """
-What went wrong: `status` is the name of the C status (`:ERR_OPTION`), `message` names the thing, the reason and the way
-out, and `item` is the number of the item it concerns, from 1, or `nothing`.
+What went wrong: `status` is the name of the C status (`:ERR_OPTION`), `message` names the thing, the reason and the
+way out, and `item` is the number of the item it concerns, from 1, or `nothing`.
 """
 struct ToolPoolError <: Exception
     status::Symbol
@@ -16,7 +16,10 @@ function Base.showerror(io::IO, error::ToolPoolError)
     print(io, error.message)
 end
 
-"""Some items failed: `succeeded` and `failed` are their numbers, from 1, and `errors` says why, one for each of `failed`."""
+"""
+Some items failed: `succeeded` and `failed` are their numbers, from 1, and `errors` says why, one for each of
+`failed`.
+"""
 struct PartialFailure <: Exception
     succeeded::Vector{Int}
     failed::Vector{Int}

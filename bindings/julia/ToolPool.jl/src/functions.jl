@@ -1,19 +1,19 @@
-# Julia functions as tools. Their calls come through a queue of the library, whose threads never run code of Julia: a task
-# takes each call and answers it.
+# Julia functions as tools. Their calls come through a queue of the library, whose threads never run code of Julia: a
+# task takes each call and answers it.
 
 """
     JuliaTool(run; load = nothing, batch_items = 0, name = "julia")
 
-A Julia function as a tool. `run(items)` is given a vector of items, which are its own to keep: strings, arrays, or named tuples
-where they have several fields. It returns one output for each: an array, number or string (the output `output`), a named
-tuple or `Dict` of them, or an exception, which concerns that item alone. One that is thrown concerns the batch, which is split until the
-guilty item stands alone; `OutOfMemoryError` halves it.
+A Julia function as a tool. `run(items)` is given a vector of items, which are its own to keep: strings, arrays, or
+named tuples where they have several fields. It returns one output for each: an array, number or string (the output
+`output`), a named tuple or `Dict` of them, or an exception, which concerns that item alone. One that is thrown
+concerns the batch, which is split until the guilty item stands alone; `OutOfMemoryError` halves it.
 
-With `load(device)`, called once for each slot, the function is called as `run(loaded, items)`. `batch_items` is the most items of a
-batch.
+With `load(device)`, called once for each slot, the function is called as `run(loaded, items)`. `batch_items` is the
+most items of a batch.
 
-Calls are tasks of this process: they take turns where they wait, and those of pure Julia code do not run at once. They may not run a pool
-themselves.
+Calls are tasks of this process: they take turns where they wait, and those of pure Julia code do not run at once.
+They may not run a pool themselves.
 """
 struct JuliaTool
     tool::Tool
@@ -58,7 +58,8 @@ function Base.close(queue::Queue)
     toolpool_queue_free(handle)
 end
 
-# Queues that are served, which the end of the process abandons, so that no worker waits for a task that does not run any more.
+# Queues that are served, which the end of the process abandons, so that no worker waits for a task that does not run
+# any more.
 const QUEUES = Set{Queue}()
 
 abandon_queues() = foreach(close, QUEUES)
@@ -69,9 +70,11 @@ function serve(queue, bell, run, load)
     call = blank(toolpool_call_t)
     status = Ref{Int32}(TOOLPOOL_PENDING)
     while true
-        wait_until(bell) do
-            status[] = toolpool_queue_next(queue.handle, 0, call, C_NULL)
-            status[] != TOOLPOOL_PENDING
+        uninterrupted() do
+            wait_until(bell) do
+                status[] = toolpool_queue_next(queue.handle, 0, call, C_NULL)
+                status[] != TOOLPOOL_PENDING
+            end
         end
         status[] == TOOLPOOL_OK || break
         let call = call[]
@@ -100,6 +103,7 @@ function answer(queue, call, run, load, loaded)
             delete!(loaded, call.state)
         end
     catch reason
+        reason isa InterruptException && hand_on_interrupt()
         status, message = status_of(reason), in_words(reason)
     end
     toolpool_queue_answer(queue.handle, call.number, status, message, C_NULL)

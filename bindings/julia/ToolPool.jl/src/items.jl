@@ -13,8 +13,8 @@ Items of a run, made once for several: `run`, `submit` and the others take `data
 | an array of more dimensions | a tensor for each index of the last one |
 | a named tuple of these | items with a field for each name |
 
-Arrays are read where they lie: do not change them while a run lasts. `costs` replaces the tool's estimate of the work in
-each item; the largest run first. `close` lets go of them at once, the garbage collector later.
+Arrays are read where they lie: do not change them while a run lasts. `costs` replaces the tool's estimate of the work
+in each item; the largest run first. `close` lets go of them at once, the garbage collector later.
 """
 mutable struct Items
     handle::Ptr{Cvoid}
@@ -155,7 +155,7 @@ function borrowed(make, data)
     end
     # It comes once, when the last job has let go of the items.
     @async begin
-        wait(bell.async)
+        uninterrupted(() -> wait(bell.async))
         take_down(bell)
     end
     made

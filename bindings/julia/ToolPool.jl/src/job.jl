@@ -1,8 +1,8 @@
 # A run under way.
 
 """
-A run that was begun by [`submit`](@ref). `wait(job)` waits for its end, `job[]` (or `fetch(job)`) for its results; iterating over it gives
-items as they finish. `close` cancels and frees it.
+A run that was begun by [`submit`](@ref). `wait(job)` waits for its end, `job[]` (or `fetch(job)`) for its results;
+iterating over it gives items as they finish. `close` cancels and frees it.
 """
 mutable struct Job
     handle::Ptr{Cvoid}
@@ -31,7 +31,9 @@ end
 
 ended(job) = check(err -> toolpool_job_poll(handle_of(job), err)) == TOOLPOOL_OK
 
-"""Waits until the job has ended; other tasks go on. What ends the wait by an exception, such as Ctrl-C, cancels the job."""
+"""
+Waits until the job has ended; other tasks go on. What ends the wait by an exception, such as Ctrl-C, cancels the job.
+"""
 function Base.wait(job::Job)
     refuse_inside()
     # Says that the whole job is waited for: nothing pauses for `pending_bytes` any more.
@@ -44,7 +46,7 @@ end
 
 function cancelled_by_exception(f, job)
     try
-        f()
+        waiting(f)
     catch
         job.handle == C_NULL || toolpool_job_cancel(job.handle, C_NULL)
         rethrow()
@@ -78,7 +80,9 @@ end
 report(job::Job) = Report(made((out, err) -> toolpool_job_report(handle_of(job), out, err)))
 report(results::Results) = results.report
 
-"""The items that have finished since the last call, as results; waits for some. `nothing` once all were handed out."""
+"""
+The items that have finished since the last call, as results; waits for some. `nothing` once all were handed out.
+"""
 function next_finished(job::Job)
     refuse_inside()
     out = Ref{Ptr{Cvoid}}(C_NULL)

@@ -16,7 +16,8 @@ function load_library()
     addresses = map(name -> dlsym(handle, name; throw_error = false), NAMES)
     missing_one = findfirst(isnothing, addresses)
     missing_one === nothing ||
-        error("$path has no $(NAMES[missing_one]): it is of another version than this package; install the one beside it")
+        error("$path has no $(NAMES[missing_one]): it is of another version than this package; " *
+              "build both from one source, or set TOOLPOOL_LIBRARY to the right one")
     resize!(ADDRESSES, length(NAMES))
     copyto!(ADDRESSES, addresses)
     toolpool_abi() == TOOLPOOL_ABI ||

@@ -16,8 +16,8 @@ end
     ToolPool.open(devices = "auto"; options...)
     ToolPool.open(f, devices = "auto"; options...)
 
-Opens a pool, one warm worker on each slot; with a function, as in a `do` block, closes it in the end and returns what the
-function does.
+Opens a pool, one warm worker on each slot; with a function, as in a `do` block, closes it in the end and returns what
+the function does.
 
 | `devices` | slots |
 | --- | --- |
@@ -61,7 +61,8 @@ function Base.close(pool::Pool)
     close_when_idle(handle, pool.jobs)
 end
 
-# What is under way may be a Julia function, which tasks of this thread run: so it ends before the call that waits for it.
+# What is under way may be a Julia function, which tasks of this thread run: so it ends before the call that waits for
+# it.
 function close_when_idle(handle, jobs)
     foreach(job -> job.value === nothing || job.value.handle == C_NULL || cancel(job.value), jobs)
     wait_idle(handle)
@@ -85,14 +86,15 @@ end
 """The slots of the pool, as devices."""
 slots(pool::Pool) = listed((out, err) -> toolpool_slots(handle_of(pool), out, err))
 
-Base.show(io::IO, pool::Pool) = print(io, pool.handle == C_NULL ? "Pool (closed)" : "Pool of $(length(slots(pool))) slots")
+Base.show(io::IO, pool::Pool) =
+    print(io, pool.handle == C_NULL ? "Pool (closed)" : "Pool of $(length(slots(pool))) slots")
 
 """
     submit(pool, tool, items; costs = nothing, options...)
 
 Begins a run and returns its [`Job`](@ref) once it is planned. `tool` may be a Julia function, `items` whatever
-[`ToolPool.Items`](@ref) takes. Options are those of docs/options.md: `dedup`, `deterministic`, `time_limit`, `batch_time_limit`,
-`retries`, `on_device_lost`, `pending_bytes`.
+[`ToolPool.Items`](@ref) takes. Options are those of docs/options.md: `dedup`, `deterministic`, `time_limit`,
+`batch_time_limit`, `retries`, `on_device_lost`, `pending_bytes`.
 """
 function submit(pool::Pool, tool::Tool, items; costs = nothing, options...)
     refuse_inside()
@@ -139,8 +141,9 @@ end
 """
     run(pool, tool, items; costs = nothing, options...)
 
-Runs a tool on items and returns the [`Results`](@ref) once all are done: longest first, equal items once, in input order. It does not
-throw where items fail alone: their outputs do, `stack` does, and `throw_if_partial`. Arguments are those of [`submit`](@ref).
+Runs a tool on items and returns the [`Results`](@ref) once all are done: longest first, equal items once, in input
+order. It does not throw where items fail alone: their outputs do, `stack` does, and `throw_if_partial`. Arguments are
+those of [`submit`](@ref).
 """
 function Base.run(pool::Pool, tool::Union{Tool, JuliaTool, Function}, items; options...)
     job = submit(pool, tool, items; options...)
@@ -157,7 +160,8 @@ Base.run(f::Function, pool::Pool, items; options...) = run(pool, f, items; optio
 function warm(pool::Pool, tool::Tool)
     refuse_inside()
     err = Ref{Ptr{Cvoid}}(C_NULL)
-    status = @threadcall(ADDRESSES[WARM], Int32, (Ptr{Cvoid}, Ptr{Cvoid}, Ptr{Ptr{Cvoid}}), handle_of(pool), tool.handle, err)
+    GC.@preserve pool tool status = @threadcall(
+        ADDRESSES[WARM], Int32, (Ptr{Cvoid}, Ptr{Cvoid}, Ptr{Ptr{Cvoid}}), handle_of(pool), tool.handle, err)
     check(place -> (place[] = err[]; status))
     nothing
 end

@@ -1,8 +1,8 @@
 # How a run went.
 
 """
-How a job went, or goes. `report.json` are its figures (docs/report.md), `report.trace` is for <https://ui.perfetto.dev>,
-`report.timeline` an SVG picture: strings, made when they are asked for.
+How a job went, or goes. `report.json` are its figures (docs/report.md), `report.trace` is for
+<https://ui.perfetto.dev>, `report.timeline` an SVG picture: strings, made when they are asked for.
 """
 mutable struct Report
     handle::Ptr{Cvoid}

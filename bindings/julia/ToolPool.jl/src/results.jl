@@ -14,9 +14,9 @@ function let_go(shared)
 end
 
 """
-The results of a run, in the order of its items. `results[i]` is an [`Item`](@ref), `results[i]["mean"]` an array in the
-library's memory, with no copy: equal items share it, so do not write to it. Arrays keep that memory alive, after `close(results)`
-and after the pool.
+The results of a run, in the order of its items. `results[i]` is an [`Item`](@ref), `results[i]["mean"]` an array in
+the library's memory, with no copy: equal items share it, so do not write to it. Arrays keep that memory alive, after
+`close(results)` and after the pool.
 """
 mutable struct Results <: AbstractVector{Any}
     shared::Shared
@@ -52,7 +52,8 @@ Base.show(io::IO, ::MIME"text/plain", results::Results) = show(io, results)
 
 function Base.show(io::IO, results::Results)
     results.open || return print(io, "Results (closed)")
-    print(io, "Results of ", length(results), " items, ", length(failed(results)), " failed, with ", join(outputs(results), ", "))
+    print(io, "Results of ", length(results), " items, ", length(failed(results)), " failed, with ",
+          join(outputs(results), ", "))
 end
 
 """What became of one item. `item[name]` is an output; it throws the item's error where it failed."""
@@ -118,22 +119,30 @@ failed(results::Results) = [item for item in results if !item.ok]
 function throw_if_partial(results::Results)
     bad = failed(results)
     isempty(bad) && return results
-    throw(PartialFailure([item.index for item in results if item.ok], [item.index for item in bad], [item.error for item in bad]))
+    good = [item.index for item in results if item.ok]
+    throw(PartialFailure(good, [item.index for item in bad], [item.error for item in bad]))
 end
 
 """
     stack(results, name)
 
-The output `name` of all items in one new array, the items along its last dimension: a `d`×`n` matrix of vectors. All must have
-succeeded, with equal shapes.
+The output `name` of all items in one new array, the items along its last dimension: a `d`×`n` matrix of vectors. All
+must have succeeded, with equal shapes.
 """
 function stack(results::Results, name::Union{AbstractString, Symbol})
-    throw_if_partial(results)
     tensor = blank(toolpool_tensor_t)
-    handle = handle_of(results)
-    check(err -> toolpool_results_stack(handle, name, C_NULL, 0, tensor, err))
-    raw = tensor[].dtype == TOOLPOOL_BFLOAT16
-    array = Array{raw ? UInt16 : ELTYPES[tensor[].dtype]}(undef, dimensions(tensor[]))
-    GC.@preserve results check(err -> toolpool_results_stack(handle, name, array, sizeof(array), tensor, err))
-    raw ? widen_bfloat16(array) : array
+    gather(results, name, C_NULL, 0, tensor)
+    halves = tensor[].dtype == TOOLPOOL_BFLOAT16
+    array = Array{halves ? UInt16 : ELTYPES[tensor[].dtype]}(undef, dimensions(tensor[]))
+    gather(results, name, array, sizeof(array), tensor)
+    halves ? widen_bfloat16(array) : array
+end
+
+function gather(results, name, buffer, bytes, tensor)
+    GC.@preserve results try
+        check(err -> toolpool_results_stack(handle_of(results), name, buffer, bytes, tensor, err))
+    catch
+        throw_if_partial(results)
+        rethrow()
+    end
 end

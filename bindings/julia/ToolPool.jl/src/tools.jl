@@ -3,9 +3,9 @@
 """
     Tool(kind, source = ""; options...)
 
-A tool that is known by name (`"esm2"`, `"torchscript"`, `"aoti"`, `"auto"`, `"library"`, `"echo"`). Options are those of
-docs/options.md; `isolation = "process"` runs any of them in a child process for each slot. Setting one that the tool does not
-know throws, with those it knows.
+A tool that is known by name (`"esm2"`, `"torchscript"`, `"aoti"`, `"auto"`, `"library"`, `"echo"`). Options are those
+of docs/options.md; `isolation = "process"` runs any of them in a child process for each slot. Setting one that the
+tool does not know throws, with those it knows.
 """
 mutable struct Tool
     handle::Ptr{Cvoid}

@@ -2,7 +2,8 @@
     on_cpu() do pool
         @testset "load, once a slot" begin
             loads = String[]
-            tool = JuliaTool(; load = device -> (push!(loads, "$(device.kind) $(device.slot)"); device.slot)) do slot, items
+            load(device) = (push!(loads, "$(device.kind) $(device.slot)"); device.slot)
+            tool = JuliaTool(; load = load) do slot, items
                 [(slot = slot, twice = 2 .* item) for item in items]
             end
             warm(pool, tool)

@@ -58,6 +58,20 @@
             @test length(failed(fetch(job))) == 18
         end
 
+        @testset "Ctrl-C that hits a function of a pool reaches who waits for it" begin
+            hits = Ref(0)
+            function hit_once(items)
+                hits[] += 1
+                hits[] == 1 && throw(InterruptException())
+                items
+            end
+            job = submit(pool, hit_once, 1:4)
+            @test_throws InterruptException wait(job)
+            @test length(fetch(job)) == 4
+            @test isempty(ToolPool.WAITING)
+            @test length(run(pool, Echo(), ["a"])) == 1
+        end
+
         @testset "time limits" begin
             results = run(pool, items -> (sleep(2); items), [1]; time_limit = 0.05)
             @test results[1].error.status == :ERR_TIME_LIMIT
