@@ -367,101 +367,104 @@ toolpool_results_index(results, index) =
 toolpool_results_status(results, index) =
     ccall(ADDRESSES[52], Int32, (Ptr{Cvoid}, Csize_t,), results, index)
 
-toolpool_results_error(results, index) =
-    ccall(ADDRESSES[53], Cstring, (Ptr{Cvoid}, Csize_t,), results, index)
+toolpool_results_failed(results, positions) =
+    ccall(ADDRESSES[53], Csize_t, (Ptr{Cvoid}, Ptr{Ptr{Cvoid}},), results, positions)
 
-toolpool_results_warning(results, index) =
+toolpool_results_error(results, index) =
     ccall(ADDRESSES[54], Cstring, (Ptr{Cvoid}, Csize_t,), results, index)
 
+toolpool_results_warning(results, index) =
+    ccall(ADDRESSES[55], Cstring, (Ptr{Cvoid}, Csize_t,), results, index)
+
 toolpool_results_slot(results, index) =
-    ccall(ADDRESSES[55], Int32, (Ptr{Cvoid}, Csize_t,), results, index)
+    ccall(ADDRESSES[56], Int32, (Ptr{Cvoid}, Csize_t,), results, index)
 
 toolpool_results_outputs(results) =
-    ccall(ADDRESSES[56], Csize_t, (Ptr{Cvoid},), results)
+    ccall(ADDRESSES[57], Csize_t, (Ptr{Cvoid},), results)
 
 toolpool_results_output_name(results, output) =
-    ccall(ADDRESSES[57], Cstring, (Ptr{Cvoid}, Csize_t,), results, output)
+    ccall(ADDRESSES[58], Cstring, (Ptr{Cvoid}, Csize_t,), results, output)
 
 toolpool_results_tensor(results, index, name, tensor, err) =
-    ccall(ADDRESSES[58], Int32, (Ptr{Cvoid}, Csize_t, Cstring, Ptr{toolpool_tensor_t}, Ptr{Ptr{Cvoid}},), results, index, name, tensor, err)
+    ccall(ADDRESSES[59], Int32, (Ptr{Cvoid}, Csize_t, Cstring, Ptr{toolpool_tensor_t}, Ptr{Ptr{Cvoid}},), results, index, name, tensor, err)
 
 toolpool_results_column(results, name, column, err) =
-    ccall(ADDRESSES[59], Int32, (Ptr{Cvoid}, Cstring, Ptr{toolpool_column_t}, Ptr{Ptr{Cvoid}},), results, name, column, err)
+    ccall(ADDRESSES[60], Int32, (Ptr{Cvoid}, Cstring, Ptr{toolpool_column_t}, Ptr{Ptr{Cvoid}},), results, name, column, err)
 
 toolpool_results_stack(results, name, buffer, bytes, tensor, err) =
-    ccall(ADDRESSES[60], Int32, (Ptr{Cvoid}, Cstring, Ptr{Cvoid}, Csize_t, Ptr{toolpool_tensor_t}, Ptr{Ptr{Cvoid}},), results, name, buffer, bytes, tensor, err)
+    ccall(ADDRESSES[61], Int32, (Ptr{Cvoid}, Cstring, Ptr{Cvoid}, Csize_t, Ptr{toolpool_tensor_t}, Ptr{Ptr{Cvoid}},), results, name, buffer, bytes, tensor, err)
 
 toolpool_results_free(results) =
-    ccall(ADDRESSES[61], Cvoid, (Ptr{Cvoid},), results)
+    ccall(ADDRESSES[62], Cvoid, (Ptr{Cvoid},), results)
 
 toolpool_job_report(job, report, err) =
-    ccall(ADDRESSES[62], Int32, (Ptr{Cvoid}, Ptr{Ptr{Cvoid}}, Ptr{Ptr{Cvoid}},), job, report, err)
+    ccall(ADDRESSES[63], Int32, (Ptr{Cvoid}, Ptr{Ptr{Cvoid}}, Ptr{Ptr{Cvoid}},), job, report, err)
 
 toolpool_report_summary(report, summary, err) =
-    ccall(ADDRESSES[63], Int32, (Ptr{Cvoid}, Ptr{toolpool_summary_t}, Ptr{Ptr{Cvoid}},), report, summary, err)
+    ccall(ADDRESSES[64], Int32, (Ptr{Cvoid}, Ptr{toolpool_summary_t}, Ptr{Ptr{Cvoid}},), report, summary, err)
 
 toolpool_report_slots(report) =
-    ccall(ADDRESSES[64], Csize_t, (Ptr{Cvoid},), report)
+    ccall(ADDRESSES[65], Csize_t, (Ptr{Cvoid},), report)
 
 toolpool_report_slot(report, slot, out, err) =
-    ccall(ADDRESSES[65], Int32, (Ptr{Cvoid}, Csize_t, Ptr{toolpool_slot_report_t}, Ptr{Ptr{Cvoid}},), report, slot, out, err)
+    ccall(ADDRESSES[66], Int32, (Ptr{Cvoid}, Csize_t, Ptr{toolpool_slot_report_t}, Ptr{Ptr{Cvoid}},), report, slot, out, err)
 
 toolpool_report_counts(report) =
-    ccall(ADDRESSES[66], Csize_t, (Ptr{Cvoid},), report)
+    ccall(ADDRESSES[67], Csize_t, (Ptr{Cvoid},), report)
 
 toolpool_report_count_name(report, index) =
-    ccall(ADDRESSES[67], Cstring, (Ptr{Cvoid}, Csize_t,), report, index)
+    ccall(ADDRESSES[68], Cstring, (Ptr{Cvoid}, Csize_t,), report, index)
 
 toolpool_report_count(report, name, value, err) =
-    ccall(ADDRESSES[68], Int32, (Ptr{Cvoid}, Cstring, Ptr{Float64}, Ptr{Ptr{Cvoid}},), report, name, value, err)
+    ccall(ADDRESSES[69], Int32, (Ptr{Cvoid}, Cstring, Ptr{Float64}, Ptr{Ptr{Cvoid}},), report, name, value, err)
 
 toolpool_report_json(report) =
-    ccall(ADDRESSES[69], Cstring, (Ptr{Cvoid},), report)
-
-toolpool_report_trace(report) =
     ccall(ADDRESSES[70], Cstring, (Ptr{Cvoid},), report)
 
-toolpool_report_timeline(report) =
+toolpool_report_trace(report) =
     ccall(ADDRESSES[71], Cstring, (Ptr{Cvoid},), report)
 
+toolpool_report_timeline(report) =
+    ccall(ADDRESSES[72], Cstring, (Ptr{Cvoid},), report)
+
 toolpool_report_free(report) =
-    ccall(ADDRESSES[72], Cvoid, (Ptr{Cvoid},), report)
+    ccall(ADDRESSES[73], Cvoid, (Ptr{Cvoid},), report)
 
 toolpool_batch_len(batch) =
-    ccall(ADDRESSES[73], Csize_t, (Ptr{Cvoid},), batch)
+    ccall(ADDRESSES[74], Csize_t, (Ptr{Cvoid},), batch)
 
 toolpool_batch_bytes(batch, index, data, len) =
-    ccall(ADDRESSES[74], Int32, (Ptr{Cvoid}, Csize_t, Ptr{Ptr{Cvoid}}, Ptr{Csize_t},), batch, index, data, len)
+    ccall(ADDRESSES[75], Int32, (Ptr{Cvoid}, Csize_t, Ptr{Ptr{Cvoid}}, Ptr{Csize_t},), batch, index, data, len)
 
 toolpool_batch_field(batch, index, name, data, len) =
-    ccall(ADDRESSES[75], Int32, (Ptr{Cvoid}, Csize_t, Cstring, Ptr{Ptr{Cvoid}}, Ptr{Csize_t},), batch, index, name, data, len)
+    ccall(ADDRESSES[76], Int32, (Ptr{Cvoid}, Csize_t, Cstring, Ptr{Ptr{Cvoid}}, Ptr{Csize_t},), batch, index, name, data, len)
 
 toolpool_batch_fields(batch) =
-    ccall(ADDRESSES[76], Csize_t, (Ptr{Cvoid},), batch)
+    ccall(ADDRESSES[77], Csize_t, (Ptr{Cvoid},), batch)
 
 toolpool_batch_field_name(batch, field) =
-    ccall(ADDRESSES[77], Cstring, (Ptr{Cvoid}, Csize_t,), batch, field)
+    ccall(ADDRESSES[78], Cstring, (Ptr{Cvoid}, Csize_t,), batch, field)
 
 toolpool_batch_tensor(batch, index, field, tensor) =
-    ccall(ADDRESSES[78], Int32, (Ptr{Cvoid}, Csize_t, Csize_t, Ptr{toolpool_tensor_t},), batch, index, field, tensor)
+    ccall(ADDRESSES[79], Int32, (Ptr{Cvoid}, Csize_t, Csize_t, Ptr{toolpool_tensor_t},), batch, index, field, tensor)
 
 toolpool_batch_user(batch) =
-    ccall(ADDRESSES[79], Ptr{Cvoid}, (Ptr{Cvoid},), batch)
+    ccall(ADDRESSES[80], Ptr{Cvoid}, (Ptr{Cvoid},), batch)
 
 toolpool_outputs_alloc(outputs, index, name, dtype, shape, ndim, data, err) =
-    ccall(ADDRESSES[80], Int32, (Ptr{Cvoid}, Csize_t, Cstring, Int32, Ptr{Int64}, Csize_t, Ptr{Ptr{Cvoid}}, Ptr{Ptr{Cvoid}},), outputs, index, name, dtype, shape, ndim, data, err)
+    ccall(ADDRESSES[81], Int32, (Ptr{Cvoid}, Csize_t, Cstring, Int32, Ptr{Int64}, Csize_t, Ptr{Ptr{Cvoid}}, Ptr{Ptr{Cvoid}},), outputs, index, name, dtype, shape, ndim, data, err)
 
 toolpool_outputs_fail(outputs, index, status, message) =
-    ccall(ADDRESSES[81], Int32, (Ptr{Cvoid}, Csize_t, Int32, Cstring,), outputs, index, status, message)
+    ccall(ADDRESSES[82], Int32, (Ptr{Cvoid}, Csize_t, Int32, Cstring,), outputs, index, status, message)
 
 toolpool_outputs_warn(outputs, index, message) =
-    ccall(ADDRESSES[82], Int32, (Ptr{Cvoid}, Csize_t, Cstring,), outputs, index, message)
+    ccall(ADDRESSES[83], Int32, (Ptr{Cvoid}, Csize_t, Cstring,), outputs, index, message)
 
 toolpool_outputs_count(outputs, name, amount) =
-    ccall(ADDRESSES[83], Int32, (Ptr{Cvoid}, Cstring, Float64,), outputs, name, amount)
+    ccall(ADDRESSES[84], Int32, (Ptr{Cvoid}, Cstring, Float64,), outputs, name, amount)
 
 toolpool_plan(costs, n_items, weights, max_costs, n_slots, slot_of, finish, bound, err) =
-    ccall(ADDRESSES[84], Int32, (Ptr{Float64}, Csize_t, Ptr{Float64}, Ptr{Float64}, Csize_t, Ptr{UInt32}, Ptr{Float64}, Ptr{Float64}, Ptr{Ptr{Cvoid}},), costs, n_items, weights, max_costs, n_slots, slot_of, finish, bound, err)
+    ccall(ADDRESSES[85], Int32, (Ptr{Float64}, Csize_t, Ptr{Float64}, Ptr{Float64}, Csize_t, Ptr{UInt32}, Ptr{Float64}, Ptr{Float64}, Ptr{Ptr{Cvoid}},), costs, n_items, weights, max_costs, n_slots, slot_of, finish, bound, err)
 
 const NAMES = [
     :toolpool_version,
@@ -516,6 +519,7 @@ const NAMES = [
     :toolpool_results_len,
     :toolpool_results_index,
     :toolpool_results_status,
+    :toolpool_results_failed,
     :toolpool_results_error,
     :toolpool_results_warning,
     :toolpool_results_slot,
