@@ -10,7 +10,7 @@ override export LIBTORCH := $(abspath $(LIBTORCH))
 endif
 
 RELEASE := target/release
-STAGES := lint rust header symbols abi c python cli install asan valgrind tsan shuttle fuzz miri doc docs
+STAGES := lint rust header symbols abi c python julia cli install asan valgrind tsan shuttle fuzz miri doc docs
 PREFIX ?= /usr/local
 
 .PHONY: help demo demo-c libtorch build install uninstall dist docs test test-long bench fuzz header format clean distclean $(addprefix test-,$(STAGES))
@@ -49,7 +49,7 @@ dist: build ## a release in build/dist: the installed tree and the sources, with
 docs: ## the reference of the C and C++ API, with these pages, in build/docs
 	@scripts/docs
 
-test: ## everything: lint, Rust, C, C++, Python, sanitizers, documentation
+test: ## everything: lint, Rust, C, C++, Python, Julia, sanitizers, documentation
 	@scripts/test $(STAGES)
 
 $(addprefix test-,$(STAGES)): test-%:

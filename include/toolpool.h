@@ -55,6 +55,9 @@
 /** Initialises a toolpool_device_t. */
 #define TOOLPOOL_DEVICE_INIT {sizeof(toolpool_device_t), 0, 0, -1, 1, 0, 0, 0, 0, {0}, {0}, {0}}
 
+/** Initialises a toolpool_call_t. */
+#define TOOLPOOL_CALL_INIT {sizeof(toolpool_call_t), 0, 0, 0, 0, NULL, NULL, TOOLPOOL_DEVICE_INIT}
+
 /** Initialises a toolpool_tensor_t. */
 #define TOOLPOOL_TENSOR_INIT {sizeof(toolpool_tensor_t), NULL, 0, 0, 0, {0}, NULL, 0, 0}
 
@@ -92,6 +95,23 @@
  * toolpool_device_t::kind: an NVIDIA GPU.
  */
 #define TOOLPOOL_DEVICE_CUDA 1
+
+/**
+ * toolpool_call_t::kind: load the tool onto `device`. Nothing else comes for this state before it is answered, and nothing
+ * at all if the answer is an error.
+ */
+#define TOOLPOOL_CALL_LOAD 1
+
+/**
+ * toolpool_call_t::kind: write the outputs of every item of `batch` to `outputs`.
+ */
+#define TOOLPOOL_CALL_RUN 2
+
+/**
+ * toolpool_call_t::kind: let go of what was loaded. Nobody waits for it, so it needs no answer; it is the last of its
+ * state, and does not come where the device was lost.
+ */
+#define TOOLPOOL_CALL_UNLOAD 3
 
 /**
  * Version of this header: major. Versions below 1.0 may break the ABI with each minor version, which the SONAME tells.
@@ -158,6 +178,11 @@ typedef struct toolpool_options_t toolpool_options_t;
  * Where a tool puts the outputs of a batch. Opaque; valid until that call's run (or collect) returns.
  */
 typedef struct toolpool_outputs_t toolpool_outputs_t;
+
+/**
+ * The calls to a tool of toolpool_tool_from_queue(). Any thread may take and answer them.
+ */
+typedef struct toolpool_queue_t toolpool_queue_t;
 
 /**
  * How a job went, or how far it is: figures of the job and of each slot, and its loads and batches with their times. A
@@ -413,6 +438,50 @@ typedef struct toolpool_callbacks_t {
    */
   uint64_t runs_code;
 } toolpool_callbacks_t;
+
+/**
+ * Tells a program that something is there for it to look at. Called on any thread, with locks of toolpool held: it must
+ * return at once, must not call toolpool, and must not throw. libuv's uv_async_send() is one, with its handle as `user`.
+ */
+typedef void (*toolpool_notify_t)(void *user);
+
+/**
+ * A call to a tool of toolpool_tool_from_queue(), as toolpool_queue_next() hands it out. A plain value.
+ */
+typedef struct toolpool_call_t {
+  /**
+   * sizeof(toolpool_call_t), set by TOOLPOOL_CALL_INIT.
+   */
+  size_t size;
+  /**
+   * ::TOOLPOOL_CALL_LOAD, ::TOOLPOOL_CALL_RUN or ::TOOLPOOL_CALL_UNLOAD.
+   */
+  int32_t kind;
+  /**
+   * 0.
+   */
+  int32_t reserved;
+  /**
+   * By which toolpool_queue_answer() knows it; never 0, and none comes twice from one queue.
+   */
+  uint64_t number;
+  /**
+   * Which loaded state it is about: that of its LOAD, of all RUNs on that state, one at a time, and of its UNLOAD.
+   */
+  uint64_t state;
+  /**
+   * Of a RUN, its items, valid until the call is answered; else NULL.
+   */
+  const struct toolpool_batch_t *batch;
+  /**
+   * Of a RUN, where its outputs go, valid until the call is answered; else NULL.
+   */
+  struct toolpool_outputs_t *outputs;
+  /**
+   * The device of the state, with its slot.
+   */
+  struct toolpool_device_t device;
+} toolpool_call_t;
 
 /**
  * Gives borrowed memory back: called exactly once, on any thread, when no worker can read it any more, possibly after the
@@ -1209,6 +1278,67 @@ toolpool_status_t toolpool_tool_set(struct toolpool_tool_t *tool,
 void toolpool_tool_free(struct toolpool_tool_t *tool);
 
 /**
+ * Makes a tool whose calls wait in a queue until threads of the caller take and answer them: for languages whose functions
+ * must not be called on threads of toolpool, and for programs with a scheduler of their own. For each call, `notify(user)` is called
+ * on the worker's thread, which then waits:
+ *
+ *     while (toolpool_queue_next(queue, -1, &call, &err) == TOOLPOOL_OK)
+ *       toolpool_queue_answer(queue, call.number, run_or_load_or_unload(&call), NULL, &err);
+ *
+ * What the answer to a call may be, and means, is as for the function of ::toolpool_callbacks_t of that name. A batch that is
+ * given up at its `batch_time_limit` stays valid until it is answered; its state counts as broken, and is loaded anew.
+ * toolpool_warm() and toolpool_close() wait for answers, so do not call them on the only thread that gives any.
+ *
+ * @param name       what messages call the tool; NUL-terminated, copied
+ * @param callbacks  how it measures items, and how large its batches are: `cost`, `extent`, `measure`, `memory`, `batch_…`,
+ *                   `runs_code`, called with `user`; all else is NULL. NULL: the defaults
+ * @param notify     called when a call has come, and when none will come any more; NULL: not at all
+ * @param user       handed to `notify` until toolpool_queue_free(), and to the functions of `callbacks`
+ * @param tool       receives the tool; free it with toolpool_tool_free()
+ * @param queue      receives the queue; free it with toolpool_queue_free()
+ */
+toolpool_status_t toolpool_tool_from_queue(const char *name,
+                                           const struct toolpool_callbacks_t *callbacks,
+                                           toolpool_notify_t notify,
+                                           void *user,
+                                           struct toolpool_tool_t **tool,
+                                           struct toolpool_queue_t **queue,
+                                           struct toolpool_error_t **err);
+
+/**
+ * Takes the oldest call that waits, or waits for one. ::TOOLPOOL_OK: `*call` is filled in; ::TOOLPOOL_PENDING: the time ran
+ * out; ::TOOLPOOL_DONE: the tool was freed, what it had loaded is unloaded, and no call will come any more.
+ *
+ * @param timeout_ms  milliseconds; 0: does not wait; negative: without limit
+ * @param call        receives the call; starts from TOOLPOOL_CALL_INIT
+ */
+toolpool_status_t toolpool_queue_next(struct toolpool_queue_t *queue,
+                                      int64_t timeout_ms,
+                                      struct toolpool_call_t *call,
+                                      struct toolpool_error_t **err);
+
+/**
+ * Answers a call: what a function of ::toolpool_callbacks_t would return. From here on its batch and outputs are gone. An
+ * answer that nobody waits for (a second one, one to an UNLOAD, one that comes too late) is dropped;
+ * ::TOOLPOOL_ERR_NOT_FOUND if there never was such a call.
+ *
+ * @param number   of the call
+ * @param status   ::TOOLPOOL_OK, or a negative one
+ * @param message  why, if it is negative; NUL-terminated, copied; may be NULL
+ */
+toolpool_status_t toolpool_queue_answer(struct toolpool_queue_t *queue,
+                                        uint64_t number,
+                                        toolpool_status_t status,
+                                        const char *message,
+                                        struct toolpool_error_t **err);
+
+/**
+ * Frees a queue. NULL is fine. Nobody answers its calls from here on: those that wait, those that were taken, and all that
+ * come, fail (::TOOLPOOL_ERR_FAILED), so that no worker waits for ever. `notify` is not called any more once this returns.
+ */
+void toolpool_queue_free(struct toolpool_queue_t *queue);
+
+/**
  * Makes items of strings, which are copied. Their one field is called `input`.
  *
  * @param strings  `n` pointers
@@ -1421,6 +1551,19 @@ toolpool_status_t toolpool_job_wait(const struct toolpool_job_t *job,
  * Whether a job has ended: ::TOOLPOOL_OK or ::TOOLPOOL_PENDING, at once.
  */
 toolpool_status_t toolpool_job_poll(const struct toolpool_job_t *job, struct toolpool_error_t **err);
+
+/**
+ * For programs that do not wait in toolpool: has `notify(user)` called when items have finished, and when the job has ended;
+ * at once, if that is so already. What is there is then taken with toolpool_job_next() until it answers ::TOOLPOOL_PENDING or
+ * ::TOOLPOOL_DONE: there is no call for each part. A call may come for nothing.
+ *
+ * @param notify  in place of the one before, which is not called any more once this returns; NULL: none
+ * @param user    handed to `notify` until toolpool_job_free()
+ */
+toolpool_status_t toolpool_job_notify(struct toolpool_job_t *job,
+                                      toolpool_notify_t notify,
+                                      void *user,
+                                      struct toolpool_error_t **err);
 
 /**
  * Cancels a job: batches under way still finish, all other items fail with ::TOOLPOOL_ERR_CANCELLED. The job then ends, and

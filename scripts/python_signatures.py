@@ -63,8 +63,12 @@ def main() -> None:
 
 
 def signatures(header: str) -> str:
-    constants = dict(re.findall(r"^#define (TOOLPOOL_\w+) (-?\d+)$", header, re.MULTILINE))
+    constants = constants_of(header)
     return PREAMBLE + Writer(constants).module(parsed(header, constants))
+
+
+def constants_of(header: str) -> dict[str, str]:
+    return dict(re.findall(r"^#define (TOOLPOOL_\w+) (-?\d+)$", header, re.MULTILINE))
 
 
 def parsed(header: str, constants: dict[str, str]) -> c_ast.FileAST:

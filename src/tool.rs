@@ -219,6 +219,17 @@ impl Work {
         let outputs = Outputs::new(batch.len());
         Box::new(Self { batch, outputs })
     }
+
+    /// Moves the work out, for those who have to own it; what stays has no items.
+    #[must_use]
+    pub fn take(&mut self) -> Self {
+        let Batch { tool, items, .. } = &self.batch;
+        let empty = Batch::new(Arc::clone(tool), Arc::clone(items), Vec::new());
+        Self {
+            batch: std::mem::replace(&mut self.batch, empty),
+            outputs: std::mem::replace(&mut self.outputs, Outputs::new(0)),
+        }
+    }
 }
 
 /// Puts a panic in foreign or tool code into words.

@@ -22,9 +22,9 @@ fn generate(root: &Path) -> String {
 
 /// The files of `src/ffi` in the order in which a reader wants them.
 fn ffi_files(root: &Path) -> impl Iterator<Item = String> {
-    const ORDER: [&str; 15] = [
-        "version", "error", "log", "device", "shell", "pool", "tool", "tensor", "items", "options",
-        "job", "results", "report", "batch", "plan",
+    const ORDER: [&str; 16] = [
+        "version", "error", "log", "device", "shell", "pool", "tool", "queue", "tensor", "items",
+        "options", "job", "results", "report", "batch", "plan",
     ];
     let here = std::fs::read_dir(root.join("src/ffi"))
         .expect("src/ffi")

@@ -447,6 +447,37 @@ pub struct toolpool_progress_t {
     pub remaining_s: f64,
 }
 
+/// A call to a tool of toolpool_tool_from_queue(), as toolpool_queue_next() hands it out. A plain value.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct toolpool_call_t {
+    /// sizeof(toolpool_call_t), set by TOOLPOOL_CALL_INIT.
+    pub size: usize,
+    /// ::TOOLPOOL_CALL_LOAD, ::TOOLPOOL_CALL_RUN or ::TOOLPOOL_CALL_UNLOAD.
+    pub kind: i32,
+    /// 0.
+    pub reserved: i32,
+    /// By which toolpool_queue_answer() knows it; never 0, and none comes twice from one queue.
+    pub number: u64,
+    /// Which loaded state it is about: that of its LOAD, of all RUNs on that state, one at a time, and of its UNLOAD.
+    pub state: u64,
+    /// Of a RUN, its items, valid until the call is answered; else NULL.
+    pub batch: *const toolpool_batch_t,
+    /// Of a RUN, where its outputs go, valid until the call is answered; else NULL.
+    pub outputs: *mut toolpool_outputs_t,
+    /// The device of the state, with its slot.
+    pub device: toolpool_device_t,
+}
+
+/// toolpool_call_t::kind: load the tool onto `device`. Nothing else comes for this state before it is answered, and nothing
+/// at all if the answer is an error.
+pub const TOOLPOOL_CALL_LOAD: i32 = 1;
+/// toolpool_call_t::kind: write the outputs of every item of `batch` to `outputs`.
+pub const TOOLPOOL_CALL_RUN: i32 = 2;
+/// toolpool_call_t::kind: let go of what was loaded. Nobody waits for it, so it needs no answer; it is the last of its
+/// state, and does not come where the device was lost.
+pub const TOOLPOOL_CALL_UNLOAD: i32 = 3;
+
 /// What a report says of a job as a whole. Times are in seconds from its submission on; costs are in the tool's unit, and
 /// infinite costs are not in their sums. A plain value whose strings are owned by the report.
 #[repr(C)]

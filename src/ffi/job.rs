@@ -1,3 +1,4 @@
+use std::ffi::c_void;
 use std::sync::Arc;
 
 use toolpool_abi::{
@@ -7,6 +8,7 @@ use toolpool_abi::{
 
 use super::items::toolpool_items_t;
 use super::options::toolpool_options_t;
+use super::queue::{bell, toolpool_notify_t};
 use super::results::toolpool_results_t;
 use super::shell::{let_tool_go, open_pool, toolpool_t};
 use super::tool::toolpool_tool_t;
@@ -37,6 +39,7 @@ impl Handle for toolpool_job_t {
 impl Drop for Submitted {
     fn drop(&mut self) {
         if self.process == std::process::id() {
+            self.job.notify(None);
             self.job.cancel();
         }
     }
@@ -164,6 +167,28 @@ pub unsafe extern "C" fn toolpool_job_poll(
         export(err, || {
             let ended = self::job(job)?.wait(limit(0));
             Ok(if ended { TOOLPOOL_OK } else { TOOLPOOL_PENDING })
+        })
+    }
+}
+
+/// For programs that do not wait in toolpool: has `notify(user)` called when items have finished, and when the job has ended;
+/// at once, if that is so already. What is there is then taken with toolpool_job_next() until it answers ::TOOLPOOL_PENDING or
+/// ::TOOLPOOL_DONE: there is no call for each part. A call may come for nothing.
+///
+/// @param notify  in place of the one before, which is not called any more once this returns; NULL: none
+/// @param user    handed to `notify` until toolpool_job_free()
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn toolpool_job_notify(
+    job: *mut toolpool_job_t,
+    notify: toolpool_notify_t,
+    user: *mut c_void,
+    err: *mut *mut toolpool_error_t,
+) -> toolpool_status_t {
+    // SAFETY: the pointers are as the header says.
+    unsafe {
+        export(err, || {
+            self::job(job)?.notify(bell(notify, user));
+            Ok(TOOLPOOL_OK)
         })
     }
 }

@@ -9,6 +9,7 @@ pub mod log;
 pub mod options;
 pub mod plan;
 pub mod pool;
+pub mod queue;
 pub mod report;
 pub mod results;
 pub mod shell;

@@ -11,7 +11,7 @@ pub use self::options::{JobOptions, OnDeviceLost};
 pub use self::results::Next;
 pub use self::work::Offer;
 use super::queue::Queue;
-use super::state::{State, Verdict};
+use super::state::{Notify, State, Verdict};
 use super::sync::{Condvar, Mutex};
 use crate::device::Slot;
 use crate::error::{Error, Result, Status};
@@ -195,6 +195,16 @@ impl Job {
         }
     }
 
+    /// Calls `notify` from now on when items have finished and when the job has ended, at once if that is so already; in
+    /// place of the one before, which is not called any more. It is called with the job locked.
+    pub fn notify(&self, notify: Option<Notify>) {
+        let mut state = self.state.lock();
+        state.notify = notify;
+        if state.over() || !state.finished.is_empty() {
+            state.tell();
+        }
+    }
+
     /// Begins no more batches; items that are not done fail as cancelled.
     pub fn cancel(&self) {
         self.stop(&Error::new(
@@ -278,6 +288,7 @@ impl Job {
             state.tally.ended.get_or_insert_with(Instant::now);
         }
         self.changed.notify_all();
+        state.tell();
     }
 
     /// Lets workers go on that paused for results to be taken.

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 
 use super::faults::Streak;
 use super::tally::Tally;
+use crate::callback::Inside;
 use crate::device::Slot;
 use crate::error::{Error, Result};
 use crate::mem::{Finished, Items};
@@ -70,7 +71,12 @@ pub struct State {
     /// Somebody waits for the whole job, so there is no use in pausing.
     pub unlimited: bool,
     pub tally: Tally,
+    /// Called when items have finished, and at the end.
+    pub notify: Option<Notify>,
 }
+
+/// Tells a caller who does not wait that there is something to take.
+pub type Notify = Box<dyn Fn() + Send>;
 
 /// A distinct item.
 #[derive(Debug, Clone, Copy)]
@@ -147,7 +153,16 @@ impl State {
             verdict: Verdict::Running,
             undone: Vec::new(),
             unlimited: false,
+            notify: None,
         })
+    }
+
+    /// Tells whoever asked for it that something has finished, or everything has.
+    pub fn tell(&self) {
+        if let Some(notify) = &self.notify {
+            let _inside = Inside::enter();
+            notify();
+        }
     }
 
     /// Whether nothing more will happen.

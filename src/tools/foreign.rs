@@ -16,7 +16,7 @@ use crate::device::{Device, Kind, Slot};
 use crate::error::{Error, Result, Status};
 use crate::mem::Items;
 use crate::plan::batch::Cut;
-use crate::tool::{Batch, DEFAULT_LIMITS, Identity, Loaded, Tool, Work};
+use crate::tool::{DEFAULT_LIMITS, Identity, Loaded, Tool, Work};
 
 /// The table and the pointer that its functions are given. Calls `destroy` when the last user lets go.
 struct Foreign {
@@ -72,18 +72,54 @@ impl ForeignTool {
     ) -> Result<Self> {
         // SAFETY: as required of the caller.
         let callbacks = unsafe { read_sized(callbacks, name)? };
-        let refused = |why: &str| {
-            Error::new(
-                Status::Argument,
-                format_args!("the tool '{name}' has {why}"),
-            )
-        };
         match (callbacks.run, callbacks.start, callbacks.collect) {
-            (None, None, None) => return Err(refused("neither `run` nor `start` with `collect`")),
-            (_, Some(_), None) => return Err(refused("`start` without `collect`")),
-            (_, None, Some(_)) => return Err(refused("`collect` without `start`")),
-            _ => {}
+            (None, None, None) => Err(refused(name, "neither `run` nor `start` with `collect`")),
+            (_, Some(_), None) => Err(refused(name, "`start` without `collect`")),
+            (_, None, Some(_)) => Err(refused(name, "`collect` without `start`")),
+            // SAFETY: as required of the caller.
+            _ => Ok(unsafe { Self::of(name, callbacks, user) }),
         }
+    }
+
+    /// What a tool says of its items and batches, where its calls are answered elsewhere: the table holds no function
+    /// that loads or runs, and nothing whose end or sharing it would have to know of.
+    ///
+    /// # Safety
+    /// As for [`ForeignTool::new`], but `callbacks` may be NULL, for a table of NULLs.
+    pub unsafe fn measures(
+        name: &str,
+        callbacks: *const toolpool_callbacks_t,
+        user: *mut c_void,
+    ) -> Result<Self> {
+        let table = if callbacks.is_null() {
+            // SAFETY: all zeros is a table of NULLs.
+            unsafe { std::mem::zeroed() }
+        } else {
+            // SAFETY: as required of the caller.
+            unsafe { read_sized(callbacks, name)? }
+        };
+        let set = [
+            ("load", table.load.is_some()),
+            ("run", table.run.is_some()),
+            ("unload", table.unload.is_some()),
+            ("start", table.start.is_some()),
+            ("collect", table.collect.is_some()),
+            ("destroy", table.destroy.is_some()),
+            ("identity", !table.identity.is_null()),
+        ];
+        match set.into_iter().find(|&(_, set)| set) {
+            Some((field, _)) => Err(refused(
+                name,
+                &format!("`{field}` set; its calls come through a queue, so leave it NULL"),
+            )),
+            // SAFETY: as required of the caller.
+            None => Ok(unsafe { Self::of(name, table, user) }),
+        }
+    }
+
+    /// # Safety
+    /// As for [`ForeignTool::new`].
+    unsafe fn of(name: &str, callbacks: toolpool_callbacks_t, user: *mut c_void) -> Self {
         let identity = if callbacks.identity.is_null() {
             static NEXT: AtomicU64 = AtomicU64::new(0);
             Identity::own(&format!("{name}#{}", NEXT.fetch_add(1, Ordering::Relaxed)))
@@ -94,15 +130,27 @@ impl ForeignTool {
             let code = (callbacks.run, callbacks.start);
             Identity::shared(&format!("{name}:{code:?}:{identity}"))
         };
-        Ok(Self {
+        Self {
             foreign: Arc::new(Foreign {
                 name: name.to_owned(),
                 callbacks,
                 user,
             }),
             identity,
-        })
+        }
     }
+
+    /// The pointer that its functions are given.
+    pub(super) fn user(&self) -> *mut c_void {
+        self.foreign.user
+    }
+}
+
+fn refused(name: &str, why: &str) -> Error {
+    Error::new(
+        Status::Argument,
+        format_args!("the tool '{name}' has {why}"),
+    )
 }
 
 /// Reads a table that may be shorter or longer than ours: what is missing is NULL, what is beyond must be zero. Every field
@@ -384,12 +432,4 @@ fn fixed<const N: usize>(text: &str) -> [c_char; N] {
         *to = from as c_char;
     }
     buffer
-}
-
-/// The user pointer of the tool that a batch belongs to; NULL for tools that are not foreign.
-#[must_use]
-pub fn user_of(batch: &Batch) -> *mut c_void {
-    let tool: &dyn std::any::Any = batch.tool();
-    tool.downcast_ref::<ForeignTool>()
-        .map_or(null_mut(), |tool| tool.foreign.user)
 }

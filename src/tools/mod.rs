@@ -6,20 +6,24 @@ mod foreign;
 mod library;
 pub mod libtorch;
 mod process;
+mod queued;
 
+use std::ffi::c_void;
 use std::path::Path;
+use std::ptr::null_mut;
 use std::sync::Arc;
 
 use toolpool_abi::toolpool_host_t;
 
 pub use echo::Echo;
-pub use foreign::{ForeignTool, describe, user_of};
+pub use foreign::{ForeignTool, describe};
 use library::Entry;
 pub use process::serve;
 use process::{Isolated, Recipe};
+pub use queued::{Call, Calls, Next, Notify, QueuedTool, Request};
 
 use crate::error::{Error, Result, Status};
-use crate::tool::Tool;
+use crate::tool::{Batch, Tool};
 
 /// A kind of tool that can be opened by name.
 struct Named {
@@ -214,6 +218,15 @@ impl Opened {
     pub fn tool(&self) -> Arc<dyn Tool> {
         Arc::clone(&self.tool)
     }
+}
+
+/// The user pointer of the tool that a batch belongs to; NULL for tools that have none.
+#[must_use]
+pub fn user_of(batch: &Batch) -> *mut c_void {
+    let tool: &dyn std::any::Any = batch.tool();
+    let foreign = tool.downcast_ref::<ForeignTool>().map(ForeignTool::user);
+    let queued = || tool.downcast_ref::<QueuedTool>().map(QueuedTool::user);
+    foreign.or_else(queued).unwrap_or(null_mut())
 }
 
 /// What another process opens a tool from, as it has no options yet.

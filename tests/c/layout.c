@@ -41,6 +41,16 @@ FIELD(toolpool_callbacks_t, batch_budget_most, 104);
 FIELD(toolpool_callbacks_t, measure, 112);
 FIELD(toolpool_callbacks_t, runs_code, 120);
 
+LAYOUT(toolpool_call_t, 272);
+FIELD(toolpool_call_t, size, 0);
+FIELD(toolpool_call_t, kind, 8);
+FIELD(toolpool_call_t, reserved, 12);
+FIELD(toolpool_call_t, number, 16);
+FIELD(toolpool_call_t, state, 24);
+FIELD(toolpool_call_t, batch, 32);
+FIELD(toolpool_call_t, outputs, 40);
+FIELD(toolpool_call_t, device, 48);
+
 LAYOUT(toolpool_progress_t, 88);
 FIELD(toolpool_progress_t, size, 0);
 FIELD(toolpool_progress_t, total, 8);
@@ -184,6 +194,9 @@ VALUE(TOOLPOOL_INT32, 8);
 VALUE(TOOLPOOL_INT64, 9);
 VALUE(TOOLPOOL_BOOL, 10);
 
+VALUE(TOOLPOOL_CALL_LOAD, 1);
+VALUE(TOOLPOOL_CALL_RUN, 2);
+VALUE(TOOLPOOL_CALL_UNLOAD, 3);
 VALUE(TOOLPOOL_DEVICE_CPU, 0);
 VALUE(TOOLPOOL_DEVICE_CUDA, 1);
 VALUE(TOOLPOOL_LOG_ERROR, 1);

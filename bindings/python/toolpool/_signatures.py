@@ -19,6 +19,9 @@ TOOLPOOL_ABI = 1
 TOOLPOOL_MAX_NDIM = 8
 TOOLPOOL_DEVICE_CPU = 0
 TOOLPOOL_DEVICE_CUDA = 1
+TOOLPOOL_CALL_LOAD = 1
+TOOLPOOL_CALL_RUN = 2
+TOOLPOOL_CALL_UNLOAD = 3
 TOOLPOOL_VERSION_MAJOR = 0
 TOOLPOOL_VERSION_MINOR = 1
 TOOLPOOL_VERSION_PATCH = 0
@@ -132,6 +135,23 @@ class toolpool_callbacks_t(Structure):
         ("batch_budget_most", c_uint64),
         ("measure", CFUNCTYPE(None, c_void_p, POINTER(toolpool_tensor_t), c_size_t, c_void_p, c_void_p)),
         ("runs_code", c_uint64),
+    )
+
+toolpool_notify_t = CFUNCTYPE(None, c_void_p)
+
+
+class toolpool_call_t(Structure):
+    """toolpool_call_t."""
+
+    _fields_ = (
+        ("size", c_size_t),
+        ("kind", c_int32),
+        ("reserved", c_int32),
+        ("number", c_uint64),
+        ("state", c_uint64),
+        ("batch", c_void_p),
+        ("outputs", c_void_p),
+        ("device", toolpool_device_t),
     )
 
 toolpool_release_t = CFUNCTYPE(None, c_void_p)
@@ -289,6 +309,10 @@ FUNCTIONS = {
     "toolpool_tool_from_callbacks": (c_int32, [c_char_p, POINTER(toolpool_callbacks_t), c_void_p, POINTER(c_void_p), POINTER(c_void_p)]),
     "toolpool_tool_set": (c_int32, [c_void_p, c_char_p, c_char_p, POINTER(c_void_p)]),
     "toolpool_tool_free": (None, [c_void_p]),
+    "toolpool_tool_from_queue": (c_int32, [c_char_p, POINTER(toolpool_callbacks_t), toolpool_notify_t, c_void_p, POINTER(c_void_p), POINTER(c_void_p), POINTER(c_void_p)]),
+    "toolpool_queue_next": (c_int32, [c_void_p, c_int64, POINTER(toolpool_call_t), POINTER(c_void_p)]),
+    "toolpool_queue_answer": (c_int32, [c_void_p, c_uint64, c_int32, c_char_p, POINTER(c_void_p)]),
+    "toolpool_queue_free": (None, [c_void_p]),
     "toolpool_items_from_strings": (c_int32, [POINTER(c_void_p), c_void_p, c_size_t, POINTER(c_void_p), POINTER(c_void_p)]),
     "toolpool_items_borrow": (c_int32, [c_void_p, c_void_p, c_size_t, toolpool_release_t, c_void_p, POINTER(c_void_p), POINTER(c_void_p)]),
     "toolpool_items_borrow32": (c_int32, [c_void_p, c_void_p, c_size_t, toolpool_release_t, c_void_p, POINTER(c_void_p), POINTER(c_void_p)]),
@@ -306,6 +330,7 @@ FUNCTIONS = {
     "toolpool_submit": (c_int32, [c_void_p, c_void_p, c_void_p, c_void_p, POINTER(c_void_p), POINTER(c_void_p)]),
     "toolpool_job_wait": (c_int32, [c_void_p, c_int64, POINTER(c_void_p)]),
     "toolpool_job_poll": (c_int32, [c_void_p, POINTER(c_void_p)]),
+    "toolpool_job_notify": (c_int32, [c_void_p, toolpool_notify_t, c_void_p, POINTER(c_void_p)]),
     "toolpool_job_cancel": (c_int32, [c_void_p, POINTER(c_void_p)]),
     "toolpool_job_progress": (c_int32, [c_void_p, POINTER(toolpool_progress_t), POINTER(c_void_p)]),
     "toolpool_job_next": (c_int32, [c_void_p, c_int64, POINTER(c_void_p), POINTER(c_void_p)]),

@@ -1,0 +1,75 @@
+# Errors, and how a status of the library becomes one.
+
+"""
+What went wrong: `status` is the name of the C status (`:ERR_OPTION`), `message` names the thing, the reason and the
+way out, and `item` is the number of the item it concerns, from 1, or `nothing`.
+"""
+struct ToolPoolError <: Exception
+    status::Symbol
+    message::String
+    item::Union{Int, Nothing}
+end
+
+function Base.showerror(io::IO, error::ToolPoolError)
+    print(io, "ToolPoolError(", error.status, "): ")
+    error.item === nothing || print(io, "item ", error.item, ": ")
+    print(io, error.message)
+end
+
+"""
+Some items failed: `succeeded` and `failed` are their numbers, from 1, and `errors` says why, one for each of
+`failed`.
+"""
+struct PartialFailure <: Exception
+    succeeded::Vector{Int}
+    failed::Vector{Int}
+    errors::Vector{ToolPoolError}
+end
+
+function Base.showerror(io::IO, error::PartialFailure)
+    print(io, "PartialFailure: ", length(error.failed), " of ", length(error.failed) + length(error.succeeded),
+          " items failed; the first: ")
+    showerror(io, first(error.errors))
+end
+
+const STATUSES = Dict(
+    getfield(@__MODULE__, name) => Symbol(String(name)[length("TOOLPOOL_")+1:end])
+    for name in names(@__MODULE__; all = true) if startswith(String(name), "TOOLPOOL_ERR_")
+)
+
+status_name(status) = get(STATUSES, Int(status), Symbol("status ", status))
+
+# Calls `f` with a place for an error; returns a status that is none, or throws.
+function check(f)
+    place = Ref{Ptr{Cvoid}}(C_NULL)
+    status = f(place)
+    status < 0 || return status
+    error = place[]
+    error == C_NULL && throw(ToolPoolError(status_name(status), "the call gave no reason", nothing))
+    item = toolpool_error_item(error)
+    message = unsafe_string(toolpool_error_message(error))
+    toolpool_error_free(error)
+    throw(ToolPoolError(status_name(status), message, item == typemax(Csize_t) ? nothing : Int(item) + 1))
+end
+
+# Calls `f` with a place for what it makes and one for an error, and returns what it made.
+function made(f)
+    out = Ref{Ptr{Cvoid}}(C_NULL)
+    check(err -> f(out, err))
+    out[]
+end
+
+# A struct of the C surface, filled with zeros but for its size.
+function blank(::Type{T}) where {T}
+    value = Ref{T}()
+    GC.@preserve value begin
+        address = Base.unsafe_convert(Ptr{T}, value)
+        ccall(:memset, Ptr{Cvoid}, (Ptr{Cvoid}, Cint, Csize_t), address, 0, sizeof(T))
+        unsafe_store!(Ptr{Csize_t}(address), sizeof(T))
+    end
+    value
+end
+
+# What a user writes as the value of an option, in the library's words.
+option_text(value) = string(value)
+option_text(value::Union{AbstractVector, Tuple}) = join(value, ",")
