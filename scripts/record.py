@@ -49,6 +49,9 @@ class Screen:
         elif letter == "\n":
             self._down(1)
         elif letter >= " ":
+            if self.column == COLUMNS:
+                self.column = 0
+                self._down(1)
             row = self.rows[self.row]
             row.extend([(" ", "")] * (self.column + 1 - len(row)))
             row[self.column] = (letter, self.style)
