@@ -48,7 +48,7 @@ impl Live {
         let mut line = total.to_owned();
         if let Some(share) = now.share {
             self.total.set_style(style(
-                "{prefix:>15.bold} {bar:24.green/dim} {percent:>3} %  {wide_msg}",
+                "{prefix:>15.bold} {bar:20.green/dim} {percent:>3} %  {wide_msg}",
             ));
             self.total.set_position((share * LENGTH as f64) as u64);
         }
@@ -85,7 +85,7 @@ mod tests {
     fn the_templates_are_right() {
         for template in [
             "{prefix:>15.cyan} {wide_msg}",
-            "{prefix:>15.bold} {bar:24.green/dim} {percent:>3} %  {wide_msg}",
+            "{prefix:>15.bold} {bar:20.green/dim} {percent:>3} %  {wide_msg}",
         ] {
             assert!(ProgressStyle::with_template(template).is_ok(), "{template}");
         }
