@@ -21,7 +21,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-ROWS, COLUMNS = 24, 100
+ROWS, COLUMNS = 24, 110
 # A control sequence, or one character.
 TOKEN = re.compile(r"\x1b\[[?]?([0-9;]*)([A-Za-z])|\x1b.|(.)", re.DOTALL)
 
@@ -49,6 +49,9 @@ class Screen:
         elif letter == "\n":
             self._down(1)
         elif letter >= " ":
+            if self.column == COLUMNS:
+                self.column = 0
+                self._down(1)
             row = self.rows[self.row]
             row.extend([(" ", "")] * (self.column + 1 - len(row)))
             row[self.column] = (letter, self.style)

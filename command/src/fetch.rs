@@ -48,20 +48,21 @@ fn wanted(names: &[String]) -> Option<Vec<&str>> {
 
 fn refusal(model: &str, error: &ApiError) -> Error {
     let endpoint = env::var("HF_ENDPOINT").unwrap_or_else(|_| "https://huggingface.co".to_owned());
-    let way_out = match error {
-        ApiError::RequestError(reason) => match reason.as_ref() {
-            ureq_status if ureq_status.to_string().contains("status code 404") => {
-                "there is no such model; write its id as on the hub, such as facebook/esm2_t6_8M_UR50D"
-            }
-            denied if denied.to_string().contains("status code 40") => {
-                "it is not open to everyone: set HF_TOKEN to a token of yours"
-            }
-            _ => {
-                "this machine may have no way out to it: fetch on one that has, and copy the cache; or set HF_ENDPOINT to a \
-                 mirror"
-            }
+    let status = match error {
+        ApiError::RequestError(reason) => match **reason {
+            ureq::Error::Status(status, _) => Some(status),
+            ureq::Error::Transport(_) => None,
         },
-        _ => "give the same command again to go on",
+        _ => None,
+    };
+    let way_out = match status {
+        Some(404) => {
+            "there is no such model; write its id as on the hub, such as facebook/esm2_t6_8M_UR50D"
+        }
+        Some(401 | 403) => "it is not open to everyone: set HF_TOKEN to a token that may read it",
+        _ => {
+            "this machine may have no way out to it: fetch on one that has, and copy the cache; or set HF_ENDPOINT to a mirror"
+        }
     };
     Error::new(format!(
         "cannot fetch {model} from {endpoint}: {error}; {way_out}"

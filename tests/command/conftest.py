@@ -24,7 +24,7 @@ OF_THE_SESSION = {"report.json", "trace.json", "timeline.svg", "lock"}
 
 def run(*arguments: object, **options) -> subprocess.CompletedProcess:
     """Runs the command to its end."""
-    options = {"capture_output": True, "timeout": 300} | options
+    options = {"capture_output": True, "timeout": 1800} | options
     return subprocess.run([COMMAND, *map(str, arguments)], **options)
 
 

@@ -38,6 +38,13 @@ def windows(directory: Path) -> int:
     return sum('"first"' in line for line in manifest.open()) if manifest.exists() else 0
 
 
+def seconds(*arguments: object) -> float:
+    """How long an undisturbed run takes."""
+    began = time.monotonic()
+    embed(*arguments)
+    return time.monotonic() - began
+
+
 def until_windows(process: subprocess.Popen, directory: Path, count: int) -> None:
     """Waits for so many windows, or for the end of the process."""
     while windows(directory) < count and process.poll() is None:
@@ -48,23 +55,31 @@ def test_a_run_that_is_killed_again_and_again_ends_as_one_that_was_not(tmp_path:
     source = random.Random(7)
     fasta = write_fasta(tmp_path / "proteins.fasta", proteins(SEQUENCES, most=60))
     options = ["--deterministic", "--window", max(8, SEQUENCES // 100)]
-    began = time.monotonic()
-    embed(fasta, tmp_path / "expected", *options)
-    length = time.monotonic() - began
+    one = write_fasta(tmp_path / "one.fasta", proteins(1))
+    start_up = seconds(one, tmp_path / "one")
+    work = seconds(fasta, tmp_path / "expected", *options) - start_up
 
-    kills = resumed = 0
-    for _ in range(KILLS):
+    def check() -> None:
+        assert contents(tmp_path / "out") == contents(tmp_path / "expected")
+        indices = rows(tmp_path / "out").index
+        assert sorted(indices) == list(range(SEQUENCES)), "no row twice, none lost"
+
+    kills = resumed = wholes = 0
+    while kills < KILLS:
         process = start(*embed_arguments(fasta, tmp_path / "out", *options))
-        time.sleep(source.uniform(0, 1.2 * length / max(1, KILLS / 4)))
+        time.sleep(source.uniform(0.3 * start_up, start_up + 2 * work / KILLS))
         process.kill()
         process.communicate()
-        kills += process.returncode == -signal.SIGKILL
-        resumed += windows(tmp_path / "out") > 0
+        if process.returncode == -signal.SIGKILL:
+            kills += 1
+            resumed += windows(tmp_path / "out") > 0
+        else:  # it came to its end before: again from the beginning
+            check()
+            shutil.rmtree(tmp_path / "out")
+            wholes += 1
     embed(fasta, tmp_path / "out", *options)
-    print(f"{kills} of {KILLS} killed, {resumed} with windows already done")
-    assert contents(tmp_path / "out") == contents(tmp_path / "expected")
-    ours = rows(tmp_path / "out")
-    assert sorted(ours.index) == list(range(SEQUENCES)), "no row twice, none lost"
+    check()
+    print(f"{kills} kills, {resumed} with windows already done; {wholes + 1} whole runs")
 
 
 def test_a_run_that_is_killed_between_windows_goes_on_without_them(tmp_path: Path):

@@ -88,7 +88,7 @@ impl Flow<'_> {
             let (rows, to_write) = sync_channel(0);
             let (written, tell) = sync_channel(IN_FLIGHT);
             let writer = scope.spawn(move || write(directory, &to_write, &written));
-            let ended = way.go(rows, &tell);
+            let ended = way.go(rows, tell);
             way.flights.iter().for_each(Flight::cancel);
             finish(writer, ended)
         })
@@ -136,7 +136,7 @@ fn write(
 
 impl Way<'_> {
     /// Until everything is with the writer. Whether that is all of the input.
-    fn go(&mut self, writer: SyncSender<Rows>, written: &Receiver<Written>) -> Result<bool> {
+    fn go(&mut self, writer: SyncSender<Rows>, written: Receiver<Written>) -> Result<bool> {
         let mut read_error = None;
         loop {
             written

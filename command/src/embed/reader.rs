@@ -205,3 +205,119 @@ fn changed(line: &WindowLine, how: &str) -> Error {
         line.first + line.count
     ))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use serde_json::json;
+    use tempfile::NamedTempFile;
+
+    use super::super::sizing::Sizes;
+    use super::*;
+    use crate::input::Options;
+
+    const SEQUENCES: [&str; 12] = ["A", "C", "D", "A", "E", "D", "F", "G", "A", "H", "I", "C"];
+    const WINDOW: usize = 2;
+
+    fn file(sequences: &[&str]) -> NamedTempFile {
+        let mut file = NamedTempFile::with_suffix(".fasta").unwrap();
+        for (number, sequence) in sequences.iter().enumerate() {
+            writeln!(file, ">p{number}\n{sequence}").unwrap();
+        }
+        file
+    }
+
+    fn open(file: &NamedTempFile) -> Input {
+        let path = file.path().to_str().unwrap().to_owned();
+        Input::open(&[path], &Options::default()).unwrap()
+    }
+
+    /// The lines of a manifest in which these windows are done.
+    fn lines(file: &NamedTempFile, done: &[u64]) -> Vec<WindowLine> {
+        let (mut input, mut window) = (open(file), Window::default());
+        let limit = Limit {
+            records: WINDOW,
+            residues: usize::MAX,
+        };
+        let mut lines = Vec::new();
+        while input.fill(&mut window, limit).unwrap() {
+            let digest = format!("{:032x}", input::digest(&window));
+            lines.push(json!({
+                "kind": "window", "number": window.number, "first": window.first, "count": window.len(),
+                "digest": digest, "done": 0, "failed": 0, "same": 0, "shards": [], "failures": [], "waiting": [],
+            }));
+        }
+        let done = lines
+            .into_iter()
+            .filter(|line| done.contains(&line["number"].as_u64().unwrap()));
+        done.map(|line| serde_json::from_value(line).unwrap())
+            .collect()
+    }
+
+    /// Whose windows would be larger than those that are done.
+    fn reader(file: &NamedTempFile, finished: Vec<WindowLine>) -> Reader {
+        let sizes = Sizes {
+            record: 1,
+            residue: 1,
+        };
+        Reader::new(open(file), Arc::new(Sizing::learnt(sizes, 1)), finished)
+    }
+
+    fn tasks(mut reader: Reader) -> Result<Vec<(u64, u64, Vec<Outcome>)>> {
+        let next = std::iter::from_fn(|| reader.next().transpose());
+        next.map(|task| task.map(|task| (task.window.number, task.window.first, task.outcomes)))
+            .collect()
+    }
+
+    #[test]
+    fn what_lies_between_finished_windows_is_cut_as_it_was() {
+        use Outcome::{Done, Same};
+        let file = file(&SEQUENCES);
+        let found = tasks(reader(&file, lines(&file, &[0, 3]))).unwrap();
+        let expected = [
+            (1, 2, vec![Done, Same(0)]),
+            (2, 4, vec![Done, Same(2)]),
+            (4, 8, vec![Same(0), Done, Done, Same(1)]),
+        ];
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn a_run_that_is_whole_has_nothing_to_do() {
+        let file = file(&SEQUENCES);
+        assert_eq!(
+            tasks(reader(&file, lines(&file, &[0, 1, 2, 3, 4, 5]))).unwrap(),
+            []
+        );
+    }
+
+    #[test]
+    fn an_input_that_is_another_is_refused_with_the_records() {
+        let finished = lines(&file(&SEQUENCES), &[0, 1, 2]);
+        let mut other = SEQUENCES;
+        other[3] = "W";
+        for (given, records) in [
+            (&other[..], "3 to 4"),
+            (&SEQUENCES[..4], "5 to 6"),
+            (&SEQUENCES[..5], "5 to 6"),
+        ] {
+            let error = tasks(reader(&file(given), finished.clone()))
+                .unwrap_err()
+                .to_string();
+            assert!(
+                error.contains(&format!("records {records} have changed")),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn chosen_records_are_computed_again_whatever_was_seen() {
+        use Outcome::{Done, Elsewhere};
+        let file = file(&SEQUENCES);
+        let again = reader(&file, lines(&file, &[0, 1, 2, 3, 4, 5])).only(vec![3, 8]);
+        let expected = [(1, 2, vec![Elsewhere, Done]), (4, 8, vec![Done, Elsewhere])];
+        assert_eq!(tasks(again).unwrap(), expected);
+    }
+}

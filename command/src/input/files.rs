@@ -96,6 +96,9 @@ impl File {
         let counted = Counted {
             inner,
             bytes_read: Arc::clone(&bytes_read),
+            most: self
+                .len()
+                .map_or(usize::MAX, |len| (len as usize / STEPS).max(FEWEST)),
         };
         let bytes = decompress(Box::new(counted), &name)?;
         let (head, bytes) = peek(bytes, 4, &name)?;
@@ -158,15 +161,23 @@ impl File {
     }
 }
 
+/// A file is read in so many steps at least, unless they become too small: progress shows them.
+const STEPS: usize = 200;
+/// Bytes of the smallest step.
+const FEWEST: usize = 4 << 10;
+
 /// Counts the bytes that pass.
 struct Counted<R> {
     inner: R,
     bytes_read: Arc<AtomicU64>,
+    /// That are read at once.
+    most: usize,
 }
 
 impl<R: Read> Read for Counted<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.inner.read(buffer)?;
+        let most = buffer.len().min(self.most);
+        let count = self.inner.read(&mut buffer[..most])?;
         self.bytes_read.fetch_add(count as u64, Ordering::Relaxed);
         Ok(count)
     }

@@ -25,13 +25,13 @@ impl Live {
         let bars = MultiProgress::new();
         let slot_bar = |slot: &Slot| {
             let bar = bars.add(ProgressBar::new_spinner());
-            bar.set_style(style("{prefix:>8.cyan} {wide_msg}"));
-            bar.set_prefix(slot.device.to_string());
+            bar.set_style(style("{prefix:>15.cyan} {wide_msg}"));
+            bar.set_prefix(slot.to_string());
             bar
         };
         let slots = slots.iter().map(slot_bar).collect();
         let total = bars.add(ProgressBar::new(LENGTH));
-        total.set_style(style("{prefix:>8.bold} {wide_msg}"));
+        total.set_style(style("{prefix:>15.bold} {wide_msg}"));
         terminal::listen_above(level, bars);
         Self {
             slots,
@@ -48,7 +48,7 @@ impl Live {
         let mut line = total.to_owned();
         if let Some(share) = now.share {
             self.total.set_style(style(
-                "{prefix:>8.bold} {bar:24.green/dim} {percent:>3} %  {wide_msg}",
+                "{prefix:>15.bold} {bar:20.green/dim} {percent:>3} %  {wide_msg}",
             ));
             self.total.set_position((share * LENGTH as f64) as u64);
         }
@@ -84,8 +84,8 @@ mod tests {
     #[test]
     fn the_templates_are_right() {
         for template in [
-            "{prefix:>8.cyan} {wide_msg}",
-            "{prefix:>8.bold} {bar:24.green/dim} {percent:>3} %  {wide_msg}",
+            "{prefix:>15.cyan} {wide_msg}",
+            "{prefix:>15.bold} {bar:20.green/dim} {percent:>3} %  {wide_msg}",
         ] {
             assert!(ProgressStyle::with_template(template).is_ok(), "{template}");
         }
