@@ -28,6 +28,16 @@ pub fn open(
         set(key, value)?;
     }
     for (key, value) in &computing.set {
+        let own = ["dtype", "tokens_per_batch", "isolation"].into_iter();
+        if own
+            .chain(more.iter().map(|(key, _)| *key))
+            .any(|own| own == key)
+        {
+            return Err(Error::usage(format!(
+                "--set {key} would go past an option of this command; give --{}",
+                key.replace('_', "-")
+            )));
+        }
         set(key, value)?;
     }
     if computing.isolation == Isolation::Process {

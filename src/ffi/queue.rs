@@ -58,11 +58,14 @@ pub(super) fn bell(notify: toolpool_notify_t, user: *mut c_void) -> Option<Box<d
 /// must not be called on threads of toolpool, and for programs with a scheduler of their own. For each call, `notify(user)` is called
 /// on the worker's thread, which then waits:
 ///
-///     while (toolpool_queue_next(queue, -1, &call, &err) == TOOLPOOL_OK)
-///       toolpool_queue_answer(queue, call.number, run_or_load_or_unload(&call), NULL, &err);
+/// ```c
+/// while (toolpool_queue_next(queue, -1, &call, &err) == TOOLPOOL_OK)
+///   toolpool_queue_answer(queue, call.number, run_or_load_or_unload(&call), NULL, &err);
+/// ```
 ///
 /// What the answer to a call may be, and means, is as for the function of ::toolpool_callbacks_t of that name. A batch that is
-/// given up at its `batch_time_limit` stays valid until it is answered; its state counts as broken, and is loaded anew.
+/// given up at its `batch_time_limit` stays valid until it is answered; its state counts as broken, is loaded anew, and its UNLOAD
+/// comes after that answer.
 /// toolpool_warm() and toolpool_close() wait for answers, so do not call them on the only thread that gives any.
 ///
 /// @param name       what messages call the tool; NUL-terminated, copied
@@ -159,7 +162,8 @@ pub unsafe extern "C" fn toolpool_queue_answer(
 }
 
 /// Frees a queue. NULL is fine. Nobody answers its calls from here on: those that wait, those that were taken, and all that
-/// come, fail (::TOOLPOOL_ERR_FAILED), so that no worker waits for ever. `notify` is not called any more once this returns.
+/// come, fail (::TOOLPOOL_ERR_FAILED), so that no worker waits for ever. The batches and outputs of calls that were taken are gone:
+/// no thread may be at work on one. `notify` is not called any more once this returns.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn toolpool_queue_free(queue: *mut toolpool_queue_t) {
     quietly((), || {

@@ -225,12 +225,16 @@ impl Queue {
         self.watch_until(&mut state, deadline);
     }
 
-    /// A worker begins a batch that can be ended from outside.
+    /// A worker begins a batch that can be ended from outside; it is, if nobody waits for it any more.
     pub fn arm(&self, slot: usize, ticket: u64, killer: Killer) {
         let mut state = self.state.lock();
         let flights = &mut state.seats[slot].flights;
-        if let Some(flight) = flights.iter_mut().find(|flight| flight.ticket == ticket) {
-            flight.killer = Some(killer);
+        match flights.iter_mut().find(|flight| flight.ticket == ticket) {
+            Some(flight) => flight.killer = Some(killer),
+            None => {
+                drop(state);
+                killer();
+            }
         }
     }
 

@@ -71,6 +71,8 @@ pub struct Flight {
 /// A batch that was given up while its worker is inside of it or comes to it yet.
 pub struct Ghost {
     ticket: u64,
+    /// The key of the tool's identity.
+    key: Arc<str>,
     job: Weak<Job>,
     planned: Arc<Vec<Planned>>,
     /// How long it may take before the slot is not counted on.
@@ -142,10 +144,10 @@ impl Seat {
         tool.map_or(0, |warm| warm.bytes)
     }
 
-    /// Whether a batch of this tool is under way.
+    /// Whether a batch of this tool is under way, also one that nobody waits for.
     pub fn flies(&self, key: &str) -> bool {
         let same = |flight: &Flight| &**flight.job.tool().identity().key() == key;
-        self.flights.iter().any(same)
+        self.flights.iter().any(same) || self.ghosts.iter().any(|ghost| *ghost.key == *key)
     }
 
     /// The batch that its worker is inside of.
@@ -173,6 +175,7 @@ impl Seat {
         self.starting &= newest(&self.flights) == before;
         self.ghosts.extend(taken.iter().map(|flight| Ghost {
             ticket: flight.ticket,
+            key: Arc::clone(flight.job.tool().identity().key()),
             job: Arc::downgrade(&flight.job),
             planned: Arc::clone(&flight.planned),
             limit: flight.job.options().batch_time_limit,

@@ -188,7 +188,7 @@ impl<'a> Worker<'a> {
         };
         let Work { batch, outputs } = *work;
         drop(batch);
-        let outcome = collected.and_then(|()| outputs.finish());
+        let outcome = collected.and_then(|()| guarded(tool.name(), || outputs.finish()));
         self.end(ticket, &tool, outcome)
     }
 

@@ -66,12 +66,18 @@ struct State {
     waiting: VecDeque<Asked>,
     /// How far the calls are that a worker makes, or will make next, by number.
     open: HashMap<u64, Stage>,
-    /// The work of calls that were handed out, by number, until they are answered: also where no worker waits any more.
-    held: HashMap<u64, Box<UnsafeCell<Work>>>,
+    /// What runs that were handed out are about, by number, until they are answered: also where no worker waits any more.
+    held: HashMap<u64, Held>,
     numbers: u64,
     states: u64,
     /// No call will come any more.
     over: bool,
+}
+
+/// A run that was handed out.
+struct Held {
+    state: u64,
+    work: Box<UnsafeCell<Work>>,
 }
 
 /// A call that nobody has taken.
@@ -124,16 +130,17 @@ impl Calls {
     #[must_use]
     pub fn next(&self, timeout: Option<Duration>) -> Next {
         let mut state = self.state.lock();
-        let nothing = |state: &mut State| state.waiting.is_empty() && !state.over;
+        let nothing = |state: &mut State| state.first().is_none() && !state.ended();
         match timeout {
             None => self.came.wait_while(&mut state, nothing),
             Some(timeout) => {
                 self.came.wait_while_for(&mut state, nothing, timeout);
             }
         }
-        match state.waiting.pop_front() {
+        let asked = state.first().and_then(|place| state.waiting.remove(place));
+        match asked {
             Some(asked) => Next::Call(state.hand_out(asked)),
-            None if state.over => Next::Done,
+            None if state.ended() => Next::Done,
             None => Next::Pending,
         }
     }
@@ -148,7 +155,11 @@ impl Calls {
                 format_args!("no call {number} was handed out, so it has no answer"),
             ));
         }
-        let work = state.held.remove(&number);
+        let held = state.held.remove(&number);
+        if let Some(held) = &held {
+            self.ring_for_unload(&state, held.state);
+        }
+        let work = held.map(|held| held.work);
         if let Some(stage @ Stage::Taken) = state.open.get_mut(&number) {
             *stage = Stage::Answered(Answer { outcome, work });
             self.answered.notify_all();
@@ -191,6 +202,16 @@ impl Calls {
     fn add(&self, state: &mut State, asked: Asked) {
         if let Some(notify) = &state.notify {
             state.waiting.push_back(asked);
+            self.came.notify_one();
+            let _inside = Inside::enter();
+            notify();
+        }
+    }
+
+    /// An UNLOAD that waited for a late run of its state can be taken now.
+    fn ring_for_unload(&self, state: &State, of: u64) {
+        let unloads = |asked: &Asked| asked.state == of && matches!(asked.what, What::Unload);
+        if let (Some(notify), true) = (&state.notify, state.waiting.iter().any(unloads)) {
             self.came.notify_one();
             let _inside = Inside::enter();
             notify();
@@ -263,6 +284,19 @@ impl Calls {
 }
 
 impl State {
+    /// The oldest call that can be taken: a state is not let go while somebody is late with a run on it.
+    fn first(&self) -> Option<usize> {
+        let late = |of: u64| self.held.values().any(|held| held.state == of);
+        self.waiting
+            .iter()
+            .position(|asked| !matches!(asked.what, What::Unload) || !late(asked.state))
+    }
+
+    /// Whether no call will come any more.
+    fn ended(&self) -> bool {
+        self.over && self.waiting.is_empty()
+    }
+
     fn answered(&self, number: u64) -> bool {
         matches!(self.open.get(&number), Some(Stage::Answered(_)))
     }
@@ -281,11 +315,11 @@ impl State {
             What::Load => Request::Load,
             What::Unload => Request::Unload,
             What::Run(work) => {
-                let work = self
-                    .held
-                    .entry(number)
-                    .insert_entry(Box::new((*work).into()));
-                Request::Run(work.get().get())
+                let held = self.held.entry(number).insert_entry(Held {
+                    state,
+                    work: Box::new((*work).into()),
+                });
+                Request::Run(held.get().work.get())
             }
         };
         Call {

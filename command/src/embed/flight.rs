@@ -128,6 +128,10 @@ impl Flight {
     /// # Errors
     /// Why a job failed as a whole, which the whole run then does.
     pub fn land(self, names: &[String]) -> Result<(Rows, Vec<Remark>)> {
+        // Its records were not done for a reason that is not theirs: the window is done again another time.
+        if let Some(stopped) = self.jobs().find_map(|job| job.report().stopped) {
+            return Err(Error::new(stopped.to_string()));
+        }
         let whole = results(&self.whole)?;
         let joined = match &self.pieces {
             Some((job, ranges)) => Some((results(job)?, ranges.as_slice())),

@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel};
 use std::thread::{self, ScopedJoinHandle};
@@ -107,7 +108,7 @@ fn finish(writer: ScopedJoinHandle<'_, Result<()>>, ended: Result<bool>) -> Resu
 fn read(mut reader: Reader) -> Result<Receiver<Result<Task>>> {
     let (send, tasks) = sync_channel(1);
     let work = move || {
-        while let Some(task) = reader.next().transpose() {
+        while let Some(task) = next(&mut reader).transpose() {
             let last = task.is_err();
             if send.send(task).is_err() || last {
                 return;
@@ -119,6 +120,15 @@ fn read(mut reader: Reader) -> Result<Receiver<Result<Task>>> {
         .spawn(work);
     thread.map_err(|reason| Error::new(format!("cannot start the thread that reads: {reason}")))?;
     Ok(tasks)
+}
+
+/// The next window; a panic of a reader must not pass for the end of the input.
+fn next(reader: &mut Reader) -> Result<Option<Task>> {
+    catch_unwind(AssertUnwindSafe(|| reader.next())).unwrap_or_else(|_| {
+        Err(Error::new(
+            "the thread that reads the input panicked; this is an error in toolpool",
+        ))
+    })
 }
 
 /// Writes windows until none can come any more.

@@ -11,8 +11,10 @@ mod reader;
 mod seen;
 mod sizing;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use toolpool::device::{Kind, Slot};
 use toolpool::pool::{JobOptions, Pool};
 use toolpool::report::words::{count, whole};
 
@@ -42,7 +44,7 @@ pub fn embed(arguments: &Embed, level: LogLevel) -> Result<Ending> {
     let pool = tool::pool(&arguments.computing.devices)?;
     let mut directory = Directory::open(
         &arguments.output,
-        &description(arguments, &model),
+        &description(arguments, &model, &pool),
         arguments.force,
     )?;
     directory
@@ -212,10 +214,28 @@ fn sizing(arguments: &Embed, model: &Model, pool: &Pool) -> Sizing {
     }
 }
 
-fn description(arguments: &Embed, model: &Model) -> Run {
+/// What is computed with: that of `auto` is each device's own choice, so that rows of one run do not mix them unseen.
+fn dtypes(arguments: &Embed, slots: &[Slot]) -> String {
+    match arguments.computing.dtype.as_deref() {
+        None | Some("auto") => {
+            let bf16 =
+                |slot: &Slot| slot.device.kind == Kind::Cuda && slot.device.capability >= (8, 0);
+            let types: BTreeSet<_> = slots
+                .iter()
+                .map(|slot| if bf16(slot) { "bf16" } else { "fp32" })
+                .collect();
+            types.into_iter().collect::<Vec<_>>().join(" and ")
+        }
+        Some(dtype) => dtype.to_owned(),
+    }
+}
+
+fn description(arguments: &Embed, model: &Model, pool: &Pool) -> Run {
     let mut settings = model.settings.clone();
-    if let Some(records) = fixed_window(arguments) {
-        settings.insert("window".to_owned(), records.to_string());
+    settings.insert("dtype".to_owned(), dtypes(arguments, pool.slots()));
+    if arguments.deterministic || arguments.shard.is_some() {
+        let window = fixed_window(arguments).unwrap_or_default();
+        settings.insert("window".to_owned(), window.to_string());
     }
     Run {
         outputs: model.outputs.clone(),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{Read, Seek, SeekFrom};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -210,10 +210,6 @@ fn settings(
     let mut settings = BTreeMap::from([
         ("model".to_owned(), fingerprint(directory)?),
         ("layers".to_owned(), list.join(",")),
-        (
-            "dtype".to_owned(),
-            computing.dtype.clone().unwrap_or_else(|| "auto".to_owned()),
-        ),
         ("on-long".to_owned(), written(arguments.on_long)),
         ("max-length".to_owned(), arguments.max_length.to_string()),
         (
@@ -242,11 +238,12 @@ fn settings(
     Ok(settings)
 }
 
-/// What tells a model from another: its name, and a digest of its description and of samples of its weights.
+/// What tells a model from another: a digest of its description and its weights. They are read once more when they are
+/// loaded, from memory then.
 fn fingerprint(directory: &Path) -> Result<String> {
     let mut digest = Xxh3::new();
     for path in files(directory)? {
-        sample(&path, &mut digest).map_err(Error::file("read", &path))?;
+        add(&path, &mut digest).map_err(Error::file("read", &path))?;
     }
     Ok(format!("{:032x}", digest.digest128()))
 }
@@ -265,19 +262,16 @@ fn files(directory: &Path) -> Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-/// Weights of gigabytes take seconds to read; another training of the same shape shows in any part of them.
-fn sample(path: &Path, digest: &mut Xxh3) -> std::io::Result<()> {
-    const PLACES: u64 = 16;
+fn add(path: &Path, digest: &mut Xxh3) -> std::io::Result<()> {
     let mut file = File::open(path)?;
-    let length = file.metadata()?.len();
-    digest.update(&length.to_le_bytes());
-    let mut bytes = vec![0; 64 << 10];
-    for place in 0..PLACES {
-        file.seek(SeekFrom::Start(length / PLACES * place))?;
-        let read = file.read(&mut bytes)?;
-        digest.update(&bytes[..read]);
+    digest.update(&file.metadata()?.len().to_le_bytes());
+    let mut bytes = vec![0; 1 << 20];
+    loop {
+        match file.read(&mut bytes)? {
+            0 => return Ok(()),
+            read => digest.update(&bytes[..read]),
+        }
     }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -163,13 +163,13 @@ fn no_fasta(name: &str, line: u64, letter: u8) -> Error {
     } else if letter.is_ascii_graphic() {
         format!(
             "{name} is no FASTA: line {line} begins with `{}`, where the `>` of a first record belongs; \
-             say what it is by --format fasta|csv|tsv|parquet, or put a line `>id` there",
+             say what it is by --input-format fasta|csv|tsv|parquet, or put a line `>id` there",
             char::from(letter)
         )
     } else {
         format!(
             "{name} is no FASTA: line {line} begins with the byte 0x{letter:02x}, and text is read; \
-             say what it is by --format fasta|csv|tsv|parquet, or convert it to FASTA"
+             say what it is by --input-format fasta|csv|tsv|parquet, or convert it to FASTA"
         )
     })
 }

@@ -330,7 +330,8 @@ pub fn sort(path: &Path) -> Result<()> {
     directory.finish(&Summary::new()).map(drop)
 }
 
-/// Reads every shard and compares it with its checksum; returns a line for each that is damaged or missing.
+/// Reads every shard and compares it with its checksum; returns a line for each that is damaged or missing, and one for a
+/// run that has not ended.
 pub fn verify(path: &Path) -> Result<Vec<String>> {
     let manifest = manifest_of(path)?;
     let mut damaged: Vec<_> = manifest
@@ -341,6 +342,9 @@ pub fn verify(path: &Path) -> Result<Vec<String>> {
         .collect();
     if manifest.is_torn() {
         damaged.push(format!("{} has lines that are torn", manifest::NAME));
+    }
+    if !manifest.ended {
+        damaged.push("the run has not ended; give its command again".to_owned());
     }
     Ok(damaged)
 }

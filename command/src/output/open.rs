@@ -21,7 +21,7 @@ impl Directory {
     /// Refused are a directory that another process has open, one of a different run (the error has a line for each
     /// difference), one that cannot be written to, and one that holds files and no manifest. Nothing needs to be
     /// computed to learn this. Of the shards that are there, all are compared with the sizes that they were written
-    /// with, and the 16 GiB that were written last with their checksums; [`super::verify`] reads all.
+    /// with, and the 4 GiB that were written last with their checksums; [`super::verify`] reads all.
     pub fn open(path: &Path, run: &Run, force: bool) -> Result<Self> {
         run.check()?;
         fs::create_dir_all(path).map_err(Error::file("create", path))?;
@@ -29,7 +29,7 @@ impl Directory {
         let lock = Lock::take(path)?;
         probe(path)?;
         if force {
-            empty(path, run)?;
+            begin_anew(path, run)?;
         }
         let (manifest, notes) = match Manifest::read(path)? {
             None => (create(path, run)?, Vec::new()),
@@ -94,8 +94,9 @@ fn probe(path: &Path) -> Result<()> {
     file::remove(&probe)
 }
 
-/// Removes what an earlier run wrote, whatever state it is in.
-fn empty(path: &Path, run: &Run) -> Result<()> {
+/// Removes what an earlier run wrote, whatever state it is in. The directory is the new run's before that, so that nobody
+/// is left with files of neither if this is interrupted.
+fn begin_anew(path: &Path, run: &Run) -> Result<()> {
     let before = Manifest::read(path).ok().flatten();
     let outputs = before
         .iter()
@@ -105,7 +106,7 @@ fn empty(path: &Path, run: &Run) -> Result<()> {
         .map(|output| output.name.as_str())
         .chain([RECORDS])
         .collect();
-    file::remove(&path.join(manifest::NAME))?;
+    create(path, run)?;
     for folder in folders.into_iter().map(|folder| path.join(folder)) {
         remove_ours(&folder, |_| true)?;
         let _ = fs::remove_dir(&folder); // stays where it holds files of others

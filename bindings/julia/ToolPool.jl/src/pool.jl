@@ -64,9 +64,17 @@ end
 # What is under way may be a Julia function, which tasks of this thread run: so it ends before the call that waits for
 # it.
 function close_when_idle(handle, jobs)
-    foreach(job -> job.value === nothing || job.value.handle == C_NULL || cancel(job.value), jobs)
+    foreach(cancel, living(jobs))
     wait_idle(handle)
-    toolpool_close(handle)
+    # A worker may still wait for a Julia function's `load`, which tasks of this thread answer. In a task of its own, for an
+    # interrupt must not unwind the call.
+    wait(@async @threadcall(ADDRESSES[CLOSE], Cvoid, (Ptr{Cvoid},), handle))
+end
+
+# A reference is read once: what it refers to may go at any time.
+function living(jobs)
+    jobs = [ref.value for ref in jobs]
+    filter!(job -> job !== nothing && job.handle != C_NULL, jobs)
 end
 
 function wait_idle(handle)
@@ -104,8 +112,7 @@ function submit(pool::Pool, tool::Tool, items; costs = nothing, options...)
     try
         handle = made((out, err) -> toolpool_submit(handle_of(pool), tool.handle, given.handle, settings, out, err))
         job = Job(handle)
-        filter!(ref -> ref.value !== nothing && ref.value.handle != C_NULL, pool.jobs)
-        push!(pool.jobs, WeakRef(job))
+        pool.jobs = push!(map(WeakRef, living(pool.jobs)), WeakRef(job))
         job
     finally
         toolpool_options_free(settings)
@@ -169,3 +176,4 @@ end
 warm(pool::Pool, tool::JuliaTool) = warm(pool, tool.tool)
 
 const WARM = findfirst(==(:toolpool_warm), NAMES)
+const CLOSE = findfirst(==(:toolpool_close), NAMES)

@@ -64,8 +64,10 @@ end
 
 """The names of the outputs."""
 function outputs(results::Results)
-    handle = handle_of(results)
-    [unsafe_string(toolpool_results_output_name(handle, i)) for i in 0:Int(toolpool_results_outputs(handle))-1]
+    GC.@preserve results begin
+        handle = handle_of(results)
+        [unsafe_string(toolpool_results_output_name(handle, i)) for i in 0:Int(toolpool_results_outputs(handle))-1]
+    end
 end
 
 function Base.getindex(item::Item, name::Union{AbstractString, Symbol})
@@ -77,15 +79,19 @@ function Base.getindex(item::Item, name::Union{AbstractString, Symbol})
     end
 end
 
-# An array that holds on to the results it lies in.
+# An array that holds on to the results it lies in. Since Julia 1.11 arrays are views of a Memory, which `reshape` and `vec`
+# share: so it is the Memory that holds on. What is empty lies nowhere.
 function kept(array, shared)
+    isempty(array) && return array
     hold(shared)
-    finalizer(_ -> let_go(shared), array)
+    finalizer(_ -> let_go(shared), VERSION >= v"1.11" ? array.ref.mem : array)
+    array
 end
 
 function Base.haskey(item::Item, name::Union{AbstractString, Symbol})
     error = Ref{Ptr{Cvoid}}(C_NULL)
-    status = toolpool_results_tensor(handle_of(item.results), item.position - 1, name, blank(toolpool_tensor_t), error)
+    GC.@preserve item status =
+        toolpool_results_tensor(handle_of(item.results), item.position - 1, name, blank(toolpool_tensor_t), error)
     toolpool_error_free(error[])
     status == TOOLPOOL_OK
 end
@@ -93,7 +99,9 @@ end
 # The C surface counts from 0.
 place(item::Item) = (handle_of(item.results), item.position - 1)
 
-function Base.getproperty(item::Item, name::Symbol)
+Base.getproperty(item::Item, name::Symbol) = GC.@preserve item property(item, name)
+
+function property(item, name)
     name === :ok && return toolpool_results_status(place(item)...) == TOOLPOOL_OK
     name === :error && return item_error(item)
     name === :warning && return unsafe_string(toolpool_results_warning(place(item)...))
@@ -107,7 +115,8 @@ Base.propertynames(::Item) = (:ok, :error, :warning, :slot, :index)
 function item_error(item)
     status = toolpool_results_status(place(item)...)
     status == TOOLPOOL_OK && return nothing
-    ToolPoolError(status_name(status), unsafe_string(toolpool_results_error(place(item)...)), item.index)
+    GC.@preserve item message = unsafe_string(toolpool_results_error(place(item)...))
+    ToolPoolError(status_name(status), message, item.index)
 end
 
 Base.show(io::IO, item::Item) = print(io, "Item ", item.index, item.ok ? "" : ": " * item.error.message)
