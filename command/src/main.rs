@@ -61,7 +61,10 @@ fn join(arguments: &Merge) -> Result<Ending> {
 }
 
 fn verify(directory: &Path) -> Result<Ending> {
-    let damaged = output::verify(directory)?;
+    let mut damaged = output::verify(directory)?;
+    if !output::has_ended(directory)? {
+        damaged.push("the run has not ended; give its command again".to_owned());
+    }
     if damaged.is_empty() {
         terminal::note(&format!("{} is whole", directory.display()));
         return Ok(Ending::Whole);
