@@ -54,6 +54,7 @@ void job_options_by_name() {
                                    "on_device_lost=fail", "pending_bytes=1048576"}));
     CHECK((texts(JobOptions().dedup(true).on_device_lost(OnDeviceLost::go_on)) ==
            Texts{"dedup=true", "on_device_lost=continue"}));
+    options.batch_time_limit(90min); // no machine is too slow for that
     toolpool::Pool pool{"cpu*1"};
     CHECK(!pool.submit(toolpool::Tool{"echo"}, {"a"}, options).results().partial());
 }
