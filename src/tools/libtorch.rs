@@ -39,7 +39,7 @@ pub fn ensure() -> error::Result<()> {
         .copied()
 }
 
-/// The file of the torch backend, [`beside`] toolpool.
+/// The file of the torch backend, beside toolpool.
 ///
 /// # Errors
 /// [`Status::Backend`], with the place looked in.
