@@ -17,7 +17,9 @@ use toolpool::ffi::results::{toolpool_results_free, toolpool_results_len};
 use toolpool::ffi::tool::{
     toolpool_tool_free, toolpool_tool_open, toolpool_tool_set, toolpool_tool_t,
 };
-use toolpool_abi::{TOOLPOOL_ERR_ARGUMENT, TOOLPOOL_ERR_OPTION, TOOLPOOL_OK};
+use toolpool_abi::{
+    TOOLPOOL_ERR_ARGUMENT, TOOLPOOL_ERR_OPTION, TOOLPOOL_ERR_TIME_LIMIT, TOOLPOOL_OK,
+};
 use toolpool_fuzz::{ErrArg, c, check, make};
 
 fuzz_target!(|input: &[u8]| {
@@ -94,7 +96,7 @@ fn accepted(key: &[u8], value: &[u8]) -> bool {
     }
 }
 
-/// Whatever is set, a job ends with all its items.
+/// Whatever is set, a job ends: with all its items, or as a whole where its only slot is inside a batch past its time.
 fn submit(options: *mut toolpool_options_t, echo: *mut toolpool_tool_t) {
     let pool = make(ErrArg::Empty, false, |out, err| {
         c!(toolpool_open(c"cpu".as_ptr(), out, err))
@@ -114,12 +116,14 @@ fn submit(options: *mut toolpool_options_t, echo: *mut toolpool_tool_t) {
         c!(toolpool_submit(pool, echo, items, options, out, err))
     });
     let job = job.1.unwrap_or(null_mut());
-    let results = make(ErrArg::Empty, false, |out, err| {
+    let (status, results) = make(ErrArg::Empty, false, |out, err| {
         c!(toolpool_job_results(job, out, err))
     });
-    let results = results.1.unwrap_or(null_mut());
-    assert_eq!(c!(toolpool_results_len(results)), strings.len());
-    c!(toolpool_results_free(results));
+    match results {
+        Some(results) => assert_eq!(c!(toolpool_results_len(results)), strings.len()),
+        None => assert_eq!(status, TOOLPOOL_ERR_TIME_LIMIT),
+    }
+    c!(toolpool_results_free(results.unwrap_or(null_mut())));
     c!(toolpool_job_free(job));
     c!(toolpool_items_free(items));
     c!(toolpool_close(pool));
