@@ -13,11 +13,10 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import polars as pl
+import pyarrow.parquet as pq
 import pytest
-
-pl = pytest.importorskip("polars")
-pq = pytest.importorskip("pyarrow.parquet")
-safetensors = pytest.importorskip("safetensors")
+import xxhash
 
 ROOT = Path(__file__).resolve().parents[2]
 RECORDS, WINDOW, WIDTH = 600, 250, 8
@@ -72,8 +71,6 @@ DONE = [index for index in range(RECORDS) if not fails(index)]
 @pytest.fixture(scope="session")
 def writer():
     """The program that writes the directories, with the features that `make test-rust` builds it with."""
-    if not shutil.which("cargo"):
-        pytest.skip("no cargo")
     program = "output_fixture"
     subprocess.run(
         ["cargo", "build", "--quiet", "--release", "--workspace", "--example", program],
@@ -114,7 +111,6 @@ def test_fixed_size_outputs_are_tables(outputs, directory, dtype):
 
 
 def test_hashes_are_xxh3(outputs):
-    xxhash = pytest.importorskip("xxhash")
     table = pl.read_parquet(outputs / "parquet/mean/*.parquet")
     for index, digest in zip(table["index"], table["hash"], strict=True):
         assert digest == xxhash.xxh3_128(sequence(index).encode()).digest()
@@ -267,7 +263,6 @@ def test_the_numpy_program(outputs, directory):
 
 @pytest.mark.parametrize(("directory", "dtype"), [("parquet", "float32"), ("halves", "float16")])
 def test_the_torch_program(outputs, directory, dtype):
-    pytest.importorskip("torch")
     (total,) = printed([sys.executable, "-c", program("python", "# torch")], outputs / directory)
     assert float(total) == sums("per_residue", DONE, dtype)
 
@@ -285,7 +280,7 @@ FIRST_WINDOW = [index for index in DONE if index < WINDOW]
 
 def test_the_julia_program(outputs):
     if not shutil.which("julia"):
-        pytest.skip("no julia")
+        pytest.skip("julia is absent; .ci/julia installs it")
     *parts, ident, total = printed(
         ["julia", "--startup-file=no", "-e", program("julia")], outputs / "npy"
     )
@@ -294,8 +289,6 @@ def test_the_julia_program(outputs):
 
 
 def test_the_c_program(outputs, tmp_path):
-    if not shutil.which("cc"):
-        pytest.skip("no cc")
     (tmp_path / "reader.c").write_text(program("c"))
     reader = str(tmp_path / "reader")
     subprocess.run(
