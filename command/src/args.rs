@@ -12,7 +12,7 @@ const EXIT_CODES: &str = "\
 Exit codes:
   0    all is done
   1    it failed; what was finished before stays, and the same command goes on from there
-  2    the command line is wrong; nothing was begun
+  2    the command line is wrong, or does not go with what is there; nothing was begun
   3    some sequences failed: failures.tsv says which, and why; all others are done
   130  interrupted; the same command goes on from there
 
@@ -111,6 +111,9 @@ pub struct Embed {
 
     #[command(flatten)]
     pub computing: Computing,
+    /// The most tokens of a batch, or auto [default: 4096; 32768 with GPUs]
+    #[arg(long, value_name = "N", help_heading = "Computing")]
+    pub tokens_per_batch: Option<String>,
     /// The same bits however often the run is interrupted, on one kind of device: windows and batches from the input alone
     #[arg(long, help_heading = "Computing")]
     pub deterministic: bool,
@@ -163,9 +166,6 @@ pub struct Computing {
     /// Type of weights and activations: auto, fp32, bf16, fp16
     #[arg(long, value_name = "TYPE", help_heading = "Computing")]
     pub dtype: Option<String>,
-    /// The most tokens of a batch, or auto
-    #[arg(long, value_name = "N", help_heading = "Computing")]
-    pub tokens_per_batch: Option<String>,
     /// process: each worker runs the model in a child process, so that a crash costs the sequence that causes it
     #[arg(long, value_enum, default_value_t = Isolation::None, value_name = "HOW", help_heading = "Computing")]
     pub isolation: Isolation,
@@ -182,7 +182,7 @@ pub struct Run {
     pub model: String,
     /// A safetensors file: tensors of one first dimension, the items
     pub inputs: PathBuf,
-    /// A safetensors file to be written
+    /// The safetensors file to be written; one that is there is replaced, but not where every item fails
     #[arg(short, long, value_name = "FILE")]
     pub output: PathBuf,
     #[command(flatten)]

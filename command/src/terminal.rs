@@ -12,6 +12,9 @@ use crate::args::LogLevel;
 use crate::error::{Error, Result};
 use crate::output::Totals;
 
+/// What a command does once nothing speaks against it. Until then it has begun nothing.
+pub type Work<'a> = Box<dyn FnOnce() -> Result<Ending> + 'a>;
+
 /// How a command ended; its exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {
@@ -38,10 +41,27 @@ impl Ending {
     /// That of a directory that is finished.
     #[must_use]
     pub fn of(totals: Totals) -> Self {
-        match (totals.rows, totals.failed) {
-            (_, 0) => Self::Whole,
-            (0, _) => Self::Failed,
+        match totals.failed {
+            0 => Self::Whole,
             _ => Self::Partial,
+        }
+    }
+
+    /// That of a command which an error kept from beginning. Another command line mends that, but for a full disk.
+    #[must_use]
+    pub fn before(error: &Error) -> Self {
+        match error.is_full() {
+            true => Self::Failed,
+            false => Self::Usage,
+        }
+    }
+
+    /// That of work which an error ended.
+    #[must_use]
+    pub fn amid(error: &Error) -> Self {
+        match error {
+            Error::Usage(_) => Self::Usage,
+            Error::Failed(_) | Error::File { .. } => Self::Failed,
         }
     }
 }

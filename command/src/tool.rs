@@ -9,26 +9,26 @@ use toolpool::tools::Opened;
 use crate::args::{Computing, Isolation};
 use crate::error::{Error, Result};
 
-/// Opens a tool and sets its options: those of the command line, then `more`, then each `--set`.
+/// Opens a tool and sets its options: those of the command line, then `more`, of which each is an option of the command by
+/// the same name, then each `--set`.
 pub fn open(
     kind: &str,
     source: &str,
     computing: &Computing,
-    more: &[(&str, String)],
+    more: &[(&str, Option<String>)],
 ) -> Result<Opened> {
     let mut tool = Opened::open(kind, source, &HOST).map_err(refused)?;
     let mut set = |key: &str, value: &str| tool.set(key, value).map_err(refused);
     if let Some(dtype) = &computing.dtype {
         set("dtype", dtype)?;
     }
-    if let Some(tokens) = &computing.tokens_per_batch {
-        set("tokens_per_batch", tokens)?;
-    }
     for (key, value) in more {
-        set(key, value)?;
+        if let Some(value) = value {
+            set(key, value)?;
+        }
     }
     for (key, value) in &computing.set {
-        let own = ["dtype", "tokens_per_batch", "isolation"].into_iter();
+        let own = ["dtype", "isolation"].into_iter();
         if own
             .chain(more.iter().map(|(key, _)| *key))
             .any(|own| own == key)

@@ -83,9 +83,49 @@ def test_what_cannot_be_embedded_fails_alone_and_is_listed(tmp_path: Path):
     assert b"failures.tsv" in ended.stderr
 
 
-def test_nothing_usable_is_a_failure(tmp_path: Path):
+def test_a_run_of_which_every_record_failed_ends_like_one_of_which_some_did(tmp_path: Path):
     fasta = write_fasta(tmp_path / "long.fasta", [("a", "A" * 31), ("b", "C" * 31)])
-    embed(fasta, tmp_path / "out", "--max-length", 30, code=1)
+    embed(fasta, tmp_path / "out", "--max-length", 30, code=3)
+    assert len((tmp_path / "out/failures.tsv").read_text().splitlines()) == 3
+
+
+def test_what_another_command_line_mends_is_known_before_anything_is_begun(
+    fasta: Path, tmp_path: Path
+):
+    (tmp_path / "file").write_text("")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "reads.fastq").write_text("@a\nMK\n+\nII\n")
+    into = ["-o", tmp_path / "out"]
+    model = ["-m", MODEL]
+    for arguments in [
+        ["embed", tmp_path / "nowhere.fasta", *model, *into],
+        ["embed", tmp_path / "no*.fasta", *model, *into],
+        ["embed", tmp_path / "reads.fastq", *model, *into],
+        ["embed", "-", "-", *model, *into],
+        ["embed", fasta, "-m", tmp_path / "empty", *into],
+        ["embed", fasta, *model, "-o", tmp_path / "file"],
+        ["embed", fasta, *model, "-o", tmp_path / "file/out"],
+        ["merge", tmp_path / "nowhere", *into],
+        ["merge", tmp_path / "empty", *into],
+        ["verify", tmp_path / "nowhere"],
+        ["bench", "-m", tmp_path / "empty"],
+    ]:
+        ended = run(*arguments)
+        assert ended.returncode == 2, (arguments, ended.stderr.decode())
+        assert ended.stderr.count(b"error: ") == 1, arguments
+        assert not (tmp_path / "out").exists(), arguments
+
+
+def test_parts_that_make_no_whole_are_refused(fasta: Path, tmp_path: Path):
+    for part in [1, 2]:
+        embed(fasta, tmp_path / f"part{part}", "--shard", f"{part}/3")
+    parts = [tmp_path / "part1", tmp_path / "part2"]
+    ended = run("merge", *parts, "-o", tmp_path / "out")
+    assert ended.returncode == 2 and b"part 3/3 is missing" in ended.stderr
+    embed(fasta, tmp_path / "part3", "--shard", "3/3")
+    (tmp_path / "file").write_text("")
+    ended = run("merge", *parts, tmp_path / "part3", "-o", tmp_path / "file")
+    assert ended.returncode == 2, ended.stderr.decode()
 
 
 def test_outputs_by_layer_have_their_names(fasta: Path, tmp_path: Path):

@@ -66,6 +66,94 @@ def test_items_that_fail_are_named_in_the_file(traced: Path, tmp_path: Path):
         assert (file.get_tensor("rows")[2] == 0).all() and (file.get_tensor("rows")[3] == 1).all()
 
 
+def test_what_every_item_fails_for_is_said_once_and_an_old_output_stays(traced: Path, tmp_path: Path):
+    (tmp_path / "out.safetensors").write_bytes(b"of before")
+    ended = run_model(traced, tmp_path, -np.ones((4, 3), np.float32), np.ones((4, 1), np.float32))
+    assert ended.returncode == 3, ended.stderr.decode()
+    told = [line for line in ended.stderr.decode().splitlines() if "failed: " in line]
+    assert len([line for line in told if "index 0, and 3 more, failed" in line]) == 1
+    assert b"out.safetensors is not written" in ended.stderr
+    assert (tmp_path / "out.safetensors").read_bytes() == b"of before"
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "inputs.safetensors",
+        "out.safetensors",
+    ]
+
+
+def test_tensors_that_are_no_inputs_of_the_model_are_said_once(traced: Path, tmp_path: Path):
+    save_file({"y": np.ones((4, 3), np.float32)}, tmp_path / "inputs.safetensors")
+    out = tmp_path / "out.safetensors"
+    ended = run("run", traced, tmp_path / "inputs.safetensors", "-o", out, "--devices", "cpu")
+    assert ended.returncode == 2, ended.stderr.decode()
+    said = ended.stderr.decode()
+    assert said.count("error: ") == 1 and "index" not in said
+    assert "its inputs are x, scale" in said and "inputs.safetensors are y" in said
+    assert not out.exists()
+
+
+def test_shapes_that_differ_from_item_to_item_are_kept(tmp_path: Path):
+    import torch
+
+    class Triangle(torch.nn.Module):
+        def forward(self, x):
+            size = int(x.max())
+            assert size > 0, "nothing to fill"
+            return {"y": torch.full((size, size + 1), float(size))}
+
+    torch.jit.script(Triangle()).save(str(tmp_path / "model.pt"))
+    sizes = [2, 0, 1, 3]
+    save_file({"x": np.array([sizes]).T}, tmp_path / "in.safetensors")
+    out = tmp_path / "out.safetensors"
+    ended = run(
+        "run", tmp_path / "model.pt", tmp_path / "in.safetensors", "-o", out,
+        "--devices", "cpu", "--set", "batch=none",
+    )  # fmt: skip
+    assert ended.returncode == 3, ended.stderr.decode()
+    read = load_file(out)
+    expected = [[size, size + 1] if size else [0, 0] for size in sizes]
+    assert read["y.shapes"].dtype == np.int64 and read["y.shapes"].tolist() == expected
+    for item, (size, shape) in enumerate(zip(sizes, expected, strict=True)):
+        begin, end = read["y.offsets"][item : item + 2]
+        assert (read["y"][begin:end].reshape(shape) == np.full(shape, size)).all()
+
+
+def test_a_place_that_cannot_be_written_is_known_before_the_model_is_loaded(
+    traced: Path, tmp_path: Path
+):
+    inputs = tmp_path / "inputs.safetensors"
+    save_file({"x": np.ones((4, 3), np.float32)}, inputs)
+    (tmp_path / "link.safetensors").hardlink_to(inputs)
+    (tmp_path / "folder").mkdir()
+    for output in [
+        tmp_path / "nowhere/out.safetensors",
+        tmp_path / "folder",
+        tmp_path / "folder/../inputs.safetensors",
+        tmp_path / "link.safetensors",
+        traced,
+        "/dev/null",
+    ]:
+        ended = run("run", traced, inputs, "-o", output, "--devices", "cpu")
+        assert ended.returncode == 2, (output, ended.stderr.decode())
+        assert b"loaded" not in ended.stderr, output
+    assert load_file(inputs)["x"].shape == (4, 3) and traced.stat().st_size > 100
+
+
+@pytest.mark.parametrize(
+    ("model", "more", "said"),
+    [
+        (MODEL, [], "toolpool embed"),
+        ("nowhere.pt", [], "No such file"),
+        (None, ["--tokens-per-batch", "100"], "--tokens-per-batch"),
+    ],
+)
+def test_what_is_for_embed_is_refused_by_run(model, more, said: str, traced: Path, tmp_path: Path):
+    save_file({"x": np.ones((4, 3), np.float32)}, tmp_path / "inputs.safetensors")
+    out = tmp_path / "out.safetensors"
+    ended = run("run", model or traced, tmp_path / "inputs.safetensors", "-o", out, *more)
+    assert ended.returncode == 2 and said in ended.stderr.decode()
+    assert not out.exists()
+
+
 def test_inputs_of_different_lengths_are_refused(traced: Path, tmp_path: Path):
     ended = run_model(traced, tmp_path, np.ones((4, 3), np.float32), np.ones((5, 1), np.float32))
     assert ended.returncode == 2

@@ -24,7 +24,7 @@ use crate::input::{self, Input};
 use crate::output::{Directory, Run, Summary, Totals};
 use crate::progress::Progress;
 use crate::stop::Stop;
-use crate::terminal::{self, Ending};
+use crate::terminal::{self, Ending, Work};
 use crate::tool;
 use deal::Deal;
 use flow::Flow;
@@ -37,16 +37,44 @@ use sizing::{Sizes, Sizing};
 const FIXED_WINDOW: u32 = 1024;
 
 /// Embeds the input, or what is left of it.
-pub fn embed(arguments: &Embed, level: LogLevel) -> Result<Ending> {
+pub fn embed(arguments: &Embed, level: LogLevel) -> Result<Work<'_>> {
     let stop = Stop::on_signals()?;
     let input = open_input(arguments)?;
     let model = Model::open(arguments)?;
     let pool = tool::pool(&arguments.computing.devices)?;
-    let mut directory = Directory::open(
+    let directory = Directory::open(
         &arguments.output,
         &description(arguments, &model, &pool),
         arguments.force,
     )?;
+    let ready = Ready {
+        stop,
+        input,
+        model,
+        pool,
+        directory,
+    };
+    Ok(Box::new(move || go_on(arguments, level, ready)))
+}
+
+/// What a run needs.
+struct Ready {
+    stop: Stop,
+    input: Input,
+    model: Model,
+    pool: Pool,
+    directory: Directory,
+}
+
+/// Does what is not done.
+fn go_on(arguments: &Embed, level: LogLevel, ready: Ready) -> Result<Ending> {
+    let Ready {
+        stop,
+        input,
+        model,
+        pool,
+        mut directory,
+    } = ready;
     directory
         .notes()
         .iter()

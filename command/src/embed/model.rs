@@ -148,17 +148,18 @@ fn of_pieces(outputs: &[String]) -> Vec<String> {
     needed
 }
 
-fn options(arguments: &Embed, outputs: &[String]) -> Vec<(&'static str, String)> {
+fn options(arguments: &Embed, outputs: &[String]) -> Vec<(&'static str, Option<String>)> {
     let on_long = match arguments.on_long {
         OnLong::Window => OnLong::Error,
         other => other,
     };
     let layers: Vec<String> = arguments.layers.iter().map(ToString::to_string).collect();
     vec![
-        ("outputs", outputs.join(",")),
-        ("layers", layers.join(",")),
-        ("on_long", written(on_long)),
-        ("max_length", arguments.max_length.to_string()),
+        ("outputs", Some(outputs.join(","))),
+        ("layers", Some(layers.join(","))),
+        ("on_long", Some(written(on_long))),
+        ("max_length", Some(arguments.max_length.to_string())),
+        ("tokens_per_batch", arguments.tokens_per_batch.clone()),
     ]
 }
 
@@ -205,7 +206,6 @@ fn settings(
     directory: &Path,
     layers: &[i64],
 ) -> Result<BTreeMap<String, String>> {
-    let computing = &arguments.computing;
     let list: Vec<String> = layers.iter().map(ToString::to_string).collect();
     let mut settings = BTreeMap::from([
         ("model".to_owned(), fingerprint(directory)?),
@@ -225,14 +225,14 @@ fn settings(
             "windows of max-length residues, averaged where they overlap".to_owned(),
         );
     }
-    if let Some(tokens) = computing
+    if let Some(tokens) = arguments
         .tokens_per_batch
         .as_ref()
         .filter(|_| arguments.deterministic)
     {
         settings.insert("tokens-per-batch".to_owned(), tokens.clone());
     }
-    for (key, value) in &computing.set {
+    for (key, value) in &arguments.computing.set {
         settings.insert(format!("set {key}"), value.clone());
     }
     Ok(settings)

@@ -22,8 +22,9 @@ struct Shard {
 ///
 /// Shards become hard links, or copies where the file system has none across these places; the sizes of links and the
 /// checksums of copies are compared with the manifests. Nothing is changed in the parts. Refused, with a line for
-/// each reason, are parts of different runs or inputs, parts that are missing, given twice, or not finished.
-pub fn merge(parts: &[PathBuf], into: &Path) -> Result<Totals> {
+/// each reason, are parts of different runs or inputs, parts that are missing, given twice, or not finished: that is
+/// known before anything is joined, which what is returned then does.
+pub fn merge(parts: &[PathBuf], into: &Path) -> Result<impl FnOnce() -> Result<Totals> + use<>> {
     let mut shards: Vec<Shard> = parts.iter().map(|path| open(path)).collect::<Result<_>>()?;
     shards.sort_by_key(|shard| shard.part.index);
     let Some(first) = shards.first() else {
@@ -34,7 +35,7 @@ pub fn merge(parts: &[PathBuf], into: &Path) -> Result<Totals> {
     let run = whole(&first.manifest.run);
     let problems = problems(&shards, &run);
     if !problems.is_empty() {
-        return Err(Error::new(format!(
+        return Err(Error::usage(format!(
             "these directories do not make a whole:\n  {}",
             problems.join("\n  ")
         )));
@@ -46,18 +47,20 @@ pub fn merge(parts: &[PathBuf], into: &Path) -> Result<Totals> {
             into.display()
         )));
     }
-    let mut batch = Batch::new(&directory.path);
-    let mut windows = Vec::new();
-    for shard in &shards {
-        for line in &shard.manifest.windows {
-            windows.push(adopt(&mut batch, shard, line)?);
+    Ok(move || {
+        let mut batch = Batch::new(&directory.path);
+        let mut windows = Vec::new();
+        for shard in &shards {
+            for line in &shard.manifest.windows {
+                windows.push(adopt(&mut batch, shard, line)?);
+            }
         }
-    }
-    batch.publish()?;
-    directory.manifest.windows = join(windows);
-    directory.manifest.rewrite()?;
-    batch.keep();
-    directory.finish(&Summary::new())
+        batch.publish()?;
+        directory.manifest.windows = join(windows);
+        directory.manifest.rewrite()?;
+        batch.keep();
+        directory.finish(&Summary::new())
+    })
 }
 
 fn open(path: &Path) -> Result<Shard> {

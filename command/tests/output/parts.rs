@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use toolpool_command::output::{Directory, Part, Run, merge, sort, verify};
+use toolpool_command::error::Result;
+use toolpool_command::output::{Directory, Part, Run, Totals, merge, sort, verify};
 use toolpool_command::rows::Outcome;
 
 use crate::folders::{Disk, MADE, files, go_on, names, restore, shards, undisturbed};
@@ -59,7 +60,7 @@ fn parts_are_joined_to_what_one_run_makes() {
     let parts = [3, 1, 2].map(|index| part(folder.path(), index));
     let before = parts.each_ref().map(|part| files(part));
     let merged = folder.path().join("merged");
-    let totals = merge(&parts, &merged).unwrap();
+    let totals = joined(&parts, &merged).unwrap();
     assert_eq!(totals.rows + totals.failed, MADE.records);
     assert_eq!(verify(&merged).unwrap(), Vec::<String>::new());
     assert_eq!(parts.each_ref().map(|part| files(part)), before);
@@ -80,7 +81,7 @@ fn a_merged_directory_that_is_damaged_is_repaired_by_its_run() {
     let folder = tempfile::tempdir().unwrap();
     let parts = [1, 2, 3].map(|index| part(folder.path(), index));
     let merged = folder.path().join("merged");
-    merge(&parts, &merged).unwrap();
+    joined(&parts, &merged).unwrap();
     let merged_files = files(&merged);
     let (_folder, straight) = undisturbed(&run());
     sort(&straight).unwrap();
@@ -97,6 +98,10 @@ fn a_merged_directory_that_is_damaged_is_repaired_by_its_run() {
     }
 }
 
+fn joined(parts: &[PathBuf], into: &Path) -> Result<Totals> {
+    merge(parts, into)?()
+}
+
 #[test]
 fn parts_are_copied_to_another_disk_unless_they_are_damaged() {
     let Some(disk) = Disk::new(16 << 10) else {
@@ -106,9 +111,9 @@ fn parts_are_copied_to_another_disk_unless_they_are_damaged() {
     let folder = tempfile::tempdir().unwrap();
     let parts = [1, 2, 3].map(|index| part(folder.path(), index));
     let merged = disk.path().join("merged");
-    merge(&parts, &merged).unwrap();
+    joined(&parts, &merged).unwrap();
     let linked = folder.path().join("merged");
-    merge(&parts, &linked).unwrap();
+    joined(&parts, &linked).unwrap();
     assert_eq!(files(&merged), files(&linked));
 
     let damaged = parts[1].join("contacts/00000002.safetensors");
@@ -117,7 +122,7 @@ fn parts_are_copied_to_another_disk_unless_they_are_damaged() {
     fs::remove_file(&damaged).unwrap(); // not through the link
     fs::write(&damaged, bytes).unwrap();
     let again = disk.path().join("again");
-    let refused = merge(&parts, &again).unwrap_err().to_string();
+    let refused = joined(&parts, &again).unwrap_err().to_string();
     assert!(
         refused.contains("part2/contacts/00000002.safetensors does not have the checksum"),
         "{refused}"
@@ -130,7 +135,7 @@ fn what_is_missing_for_a_whole_is_said() {
     let folder = tempfile::tempdir().unwrap();
     let parts = [1, 2, 3].map(|index| part(folder.path(), index));
     let merged = folder.path().join("merged");
-    let refused = |parts: &[PathBuf]| merge(parts, &merged).unwrap_err().to_string();
+    let refused = |parts: &[PathBuf]| joined(parts, &merged).unwrap_err().to_string();
     let [one, two, three] = parts.clone();
     assert!(refused(&[one.clone(), three.clone()]).contains("part 2/3 is missing"));
     assert!(
