@@ -9,7 +9,7 @@ use clap_complete::Shell;
 use toolpool_command::args::{Command, Merge, Toolpool};
 use toolpool_command::error::{Error, Result};
 use toolpool_command::terminal::{self, Ending, Work};
-use toolpool_command::{bench, devices, embed, fetch, output, run, version};
+use toolpool_command::{bench, devices, embed, fetch, output, run, stop, version};
 
 fn main() -> ExitCode {
     let arguments = Toolpool::parse();
@@ -27,6 +27,7 @@ fn main() -> ExitCode {
 
 /// Looks at everything that can be wrong before the work begins.
 fn prepare(arguments: &Toolpool) -> Result<Work<'_>> {
+    stop::outlive_file_limits()?;
     if arguments.version {
         return Ok(Box::new(|| terminal::print(&version::text())));
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 from pathlib import Path
 
 import numpy as np
@@ -126,6 +127,18 @@ def test_parts_that_make_no_whole_are_refused(fasta: Path, tmp_path: Path):
     (tmp_path / "file").write_text("")
     ended = run("merge", *parts, tmp_path / "part3", "-o", tmp_path / "file")
     assert ended.returncode == 2, ended.stderr.decode()
+
+
+def test_a_limit_of_the_size_of_files_stops_it_like_a_full_disk(fasta: Path, tmp_path: Path):
+    def limit():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (8 << 10, resource.RLIM_INFINITY))
+
+    options = ["--deterministic", "--window", 40, "--outputs", "per_residue"]
+    ended = embed(fasta, tmp_path / "out", *options, code=1, preexec_fn=limit)
+    assert b"File too large" in ended.stderr
+    embed(fasta, tmp_path / "out", *options)
+    embed(fasta, tmp_path / "expected", *options)
+    assert contents(tmp_path / "out") == contents(tmp_path / "expected")
 
 
 def test_outputs_by_layer_have_their_names(fasta: Path, tmp_path: Path):
