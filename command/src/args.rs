@@ -1,5 +1,6 @@
 //! What a user types: subcommands and their options, with the help that they print.
 
+use std::convert::Infallible;
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
@@ -83,6 +84,7 @@ pub struct Embed {
     #[arg(
         long,
         value_delimiter = ',',
+        value_parser = trimmed,
         default_value = "mean",
         value_name = "LIST",
         help_heading = "Model"
@@ -92,6 +94,7 @@ pub struct Embed {
     #[arg(
         long,
         value_delimiter = ',',
+        value_parser = layer,
         default_value = "-1",
         value_name = "LIST",
         help_heading = "Model"
@@ -192,6 +195,7 @@ pub struct Run {
 #[derive(Debug, Args)]
 pub struct Fetch {
     /// Such as facebook/esm2_t33_650M_UR50D
+    #[arg(value_parser = hub_id)]
     pub model: String,
 }
 
@@ -311,6 +315,29 @@ fn part(text: &str) -> Result<output::Part, String> {
     }
 }
 
+fn trimmed(text: &str) -> Result<String, Infallible> {
+    Ok(text.trim().to_owned())
+}
+
+fn layer(text: &str) -> Result<i64, String> {
+    let number = text.trim().parse();
+    number.map_err(|reason| format!("{reason}; write numbers, as in -1,6"))
+}
+
+/// Two names of letters, digits, `-`, `_` and `.`, the last two of which neither begin nor end one.
+fn hub_id(text: &str) -> Result<String, String> {
+    let is_name = |name: &str| {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+        let ends = [name.bytes().next(), name.bytes().last()];
+        let good = |end: Option<u8>| end.is_some_and(|byte| byte != b'-' && byte != b'.');
+        name.bytes().all(plain) && ends.into_iter().all(good)
+    };
+    match text.split_once('/') {
+        Some((owner, name)) if is_name(owner) && is_name(name) => Ok(text.to_owned()),
+        _ => Err("write OWNER/NAME, as the hub calls it: facebook/esm2_t6_8M_UR50D".to_owned()),
+    }
+}
+
 fn key_value(text: &str) -> Result<(String, String), String> {
     let (key, value) = text.split_once('=').ok_or("write KEY=VALUE")?;
     Ok((key.to_owned(), value.to_owned()))
@@ -325,6 +352,17 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Toolpool::command().debug_assert();
+    }
+
+    #[test]
+    fn a_model_of_the_hub_has_an_owner_and_a_name() {
+        assert!(hub_id("facebook/esm2_t6_8M_UR50D").is_ok());
+        for wrong in [
+            "", "/", "a/", "/b", "a", "../x", "x/..", "a/b/c", "a /b", "a/b ", "a/.b", "-a/b",
+            "a/b?",
+        ] {
+            assert!(hub_id(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]
