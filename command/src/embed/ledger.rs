@@ -7,11 +7,11 @@ use serde_json::{Value, json};
 use toolpool::report::words::{count, time, whole};
 use toolpool::report::{Report, SlotReport, Span, What};
 
-use super::flight::Remark;
+use super::flight::{Landed, Remark, residues};
 use super::histogram::{self, Histogram};
 use crate::devices::aligned;
 use crate::output::{Summary, Totals, Written};
-use crate::rows::{Outcome, Rows};
+use crate::rows::Outcome;
 use crate::window::Window;
 
 /// As many batches are kept one by one for the trace and the timeline; of later windows, one span a slot.
@@ -23,6 +23,8 @@ const MOST_REMARKS: usize = 100;
 pub struct Ledger {
     pub began: Instant,
     report: Report,
+    /// By slot: what failed was not computed.
+    failed_residues: Vec<u64>,
     pub lengths: Histogram,
     pub counts: Counts,
     remarks: Vec<Remark>,
@@ -50,6 +52,7 @@ impl Ledger {
         Self {
             began: Instant::now(),
             report: Report::default(),
+            failed_residues: Vec::new(),
             lengths: Histogram::default(),
             counts: Counts {
                 resumed,
@@ -60,7 +63,12 @@ impl Ledger {
     }
 
     /// Adds a window that is over.
-    pub fn add(&mut self, rows: &Rows, remarks: Vec<Remark>) {
+    pub fn add(&mut self, landed: &mut Landed) {
+        let Landed {
+            rows,
+            remarks,
+            failed_residues,
+        } = landed;
         let failed = |outcome: &&Outcome| matches!(outcome, Outcome::Failed(_));
         let same = |outcome: &&Outcome| matches!(outcome, Outcome::Same(_));
         let mine = |outcome: &&Outcome| **outcome != Outcome::Elsewhere;
@@ -69,8 +77,13 @@ impl Ledger {
         self.counts.failed += rows.outcomes.iter().filter(failed).count() as u64;
         self.counts.saved += rows.outcomes.iter().filter(same).count() as u64;
         self.counts.remarked += remarks.len() as u64;
-        self.remarks.extend(remarks);
+        self.remarks.append(remarks);
         self.remarks.truncate(MOST_REMARKS);
+        let slots = self.failed_residues.len().max(failed_residues.len());
+        self.failed_residues.resize(slots, 0);
+        for (all, one) in self.failed_residues.iter_mut().zip(failed_residues) {
+            *all += *one;
+        }
         self.measure(&rows.window, &rows.outcomes);
     }
 
@@ -109,6 +122,19 @@ impl Ledger {
             elapsed: self.began.elapsed(),
             ..self.report.clone()
         }
+    }
+
+    /// Residues that a slot computed: neither of what failed nor of duplicates, which were computed once.
+    #[must_use]
+    pub fn residues(&self, slot: usize) -> u64 {
+        let done = self.report.slots.get(slot).map_or(0, residues);
+        done.saturating_sub(self.failed_residues.get(slot).copied().unwrap_or(0))
+    }
+
+    fn all_residues(&self) -> u64 {
+        (0..self.report.slots.len())
+            .map(|slot| self.residues(slot))
+            .sum()
     }
 
     /// The sums of each slot.
@@ -150,7 +176,7 @@ impl Ledger {
             "rows": totals.rows,
             "failed": totals.failed,
             "overflowed": totals.overflowed,
-            "residues": self.lengths.residues(),
+            "residues": self.all_residues(),
             "residues_per_s": self.residues_per_s(),
             "session": self.counts,
             "remarks": remarks.collect::<Vec<_>>(),
@@ -173,7 +199,7 @@ impl Ledger {
                 number.to_string(),
                 slot.device.clone(),
                 whole(slot.items),
-                whole(residues(slot)),
+                whole(self.residues(number)),
                 format!("{:.1} %", 100.0 * report.busy_share(slot)),
                 time(slot.load),
                 whole(slot.splits),
@@ -199,17 +225,11 @@ impl Ledger {
     fn residues_per_s(&self) -> f64 {
         let seconds = self.began.elapsed().as_secs_f64();
         if seconds > 0.0 {
-            self.lengths.residues() as f64 / seconds
+            self.all_residues() as f64 / seconds
         } else {
             0.0
         }
     }
-}
-
-/// Residues that a slot computed; a sequence's extent is its tokens, two more.
-#[must_use]
-pub fn residues(slot: &SlotReport) -> u64 {
-    slot.extent.saturating_sub(2 * slot.items)
 }
 
 /// One span a slot, from its first batch to its last.
