@@ -82,6 +82,41 @@ def test_what_cannot_be_embedded_fails_alone_and_is_listed(tmp_path: Path):
     failures = (tmp_path / "out/failures.tsv").read_text()
     assert all(name in failures for name in ["empty", "long", "again"]) and "fine" not in failures
     assert b"failures.tsv" in ended.stderr
+    assert "--on-long" in failures and "--max-length" in failures and "_" not in failures
+
+
+def test_remarks_are_of_an_index_and_in_the_words_of_the_command(tmp_path: Path):
+    fasta = write_fasta(tmp_path / "some.fasta", [("short", "MK"), ("long", "A" * 31)])
+    ended = embed(fasta, tmp_path / "out", "--max-length", 30, "--on-long", "truncate")
+    assert b"the first is of index 1: " in ended.stderr and b"--on-long truncate" in ended.stderr
+    assert report(tmp_path / "out")["remarks"][0]["index"] == 1
+
+
+@pytest.mark.parametrize("empty", ["no records", "/dev/null", "stdin"])
+def test_an_input_that_holds_no_sequence_says_so(empty: str, fasta: Path, tmp_path: Path):
+    nothing = write_fasta(tmp_path / "none.fasta", [])
+    given, options = {
+        "no records": (nothing, {}),
+        "/dev/null": ("/dev/null", {}),
+        "stdin": ("-", {"input": b"\n; a comment\n"}),
+    }[empty]
+    name = "stdin" if empty == "stdin" else str(given)
+    ended = embed(given, tmp_path / "out", **options)
+    assert f"warning: {name} holds no sequence" in ended.stderr.decode()
+    ended = embed([given, fasta], tmp_path / "both", **options)
+    assert f"warning: {name} holds no sequence" in ended.stderr.decode()
+    assert b"proteins.fasta holds" not in ended.stderr
+    assert len(rows(tmp_path / "both").index) == 60
+
+
+def test_the_summary_of_a_run_that_is_done_is_that_of_the_run(fasta: Path, tmp_path: Path):
+    first = embed(fasta, tmp_path / "out", "--json").stdout
+    again = embed(fasta, tmp_path / "out", "--json").stdout
+    assert json.loads(first)["residues"] > 0
+    assert json.loads(again) | {"pool": 0, "residues_per_s": 0} == json.loads(first) | {
+        "pool": 0,
+        "residues_per_s": 0,
+    }
 
 
 def test_a_run_of_which_every_record_failed_ends_like_one_of_which_some_did(tmp_path: Path):
@@ -142,7 +177,7 @@ def test_a_limit_of_the_size_of_files_stops_it_like_a_full_disk(fasta: Path, tmp
 
 
 def test_outputs_by_layer_have_their_names(fasta: Path, tmp_path: Path):
-    embed(fasta, tmp_path / "out", "--outputs", "mean,bos", "--layers", "0,-1")
+    embed(fasta, tmp_path / "out", "--outputs", "mean, bos", "--layers", "0, -1")
     for name in ["mean.0", "mean.3", "bos.0", "bos.3"]:
         assert sorted(rows(tmp_path / "out", name).index) == list(range(60)), name
 
@@ -153,6 +188,25 @@ def test_json_is_the_report(fasta: Path, tmp_path: Path):
     assert printed["rows"] == 60
     assert printed["session"] == report(tmp_path / "out")["session"]
     assert (tmp_path / "out/timeline.svg").read_text().startswith("<svg")
+
+
+def test_residues_are_those_that_were_computed(tmp_path: Path):
+    """Neither what failed nor duplicates, in its own window or in others; a residue that two windows hold counts twice."""
+    long = ["W" * 30 + "A", "Y" * 30 + "C" * 10, "W" * 30 + "A"]
+    alike = ["MKTAYIA", "GAVLI", "MKTAYIA", "", "MKTAYIA", "GAVLI"]
+    sequences = long + alike
+    fasta = write_fasta(tmp_path / "some.fasta", [(f"p{n}", s) for n, s in enumerate(sequences)])
+    options = ["--max-length", 30, "--window", 4]
+    printed = json.loads(embed(fasta, tmp_path / "out", *options, "--json", code=3).stdout)
+    assert printed["residues"] == len("MKTAYIA") + len("GAVLI")
+    elapsed = printed["pool"]["elapsed_s"]
+    assert printed["residues_per_s"] * elapsed == pytest.approx(printed["residues"], rel=0.05)
+    table = embed(fasta, tmp_path / "table", *options, code=3).stdout.decode().splitlines()
+    column = table[0].split().index("residues")
+    slots = [line.split() for line in table[1:-1]]
+    assert sum(int(slot[column]) for slot in slots) == printed["residues"]
+    ended = embed(fasta, tmp_path / "long", *options, "--on-long", "window", "--json", code=3)
+    assert json.loads(ended.stdout)["residues"] == (2 * 30 + 2 * 30) + printed["residues"]
 
 
 def test_fp16_is_rounded_to_nearest_even(fasta: Path, tmp_path: Path):
@@ -169,6 +223,10 @@ def test_fp16_is_rounded_to_nearest_even(fasta: Path, tmp_path: Path):
         (["--outputs", "moan"], "mean, bos, per_residue, logits, contacts"),
         (["--layers", "99"], "0 (the embedding) to 3"),
         (["--devices", "cuda:77"], "CUDA"),
+        (["--column", "sequence"], "--column is for tables"),
+        (["--id-column", "id"], "--id-column is for tables"),
+        (["--tokens-per-batch", "0"], "--tokens-per-batch cannot be"),
+        (["--dtype", "fp31"], "--dtype cannot be"),
         (["--set", "nonsense=1"], "nonsense"),
         (["--overlap", "3"], "--on-long window"),
         (["--on-long", "window", "--outputs", "contacts"], "contacts"),

@@ -234,6 +234,13 @@ def test_a_model_that_is_not_there_says_so(hub: dict[str, str]):
     assert b"nobody/nothing" in ended.stderr and b"no such model" in ended.stderr
 
 
+@pytest.mark.parametrize("model", ["../x", "a/b/c", "", " ", "facebook/ tiny", "tiny"])
+def test_what_is_no_id_of_the_hub_is_refused(model: str, hub: dict[str, str]):
+    ended = run("fetch", model, env=hub)
+    assert ended.returncode == 2
+    assert b"write OWNER/NAME" in ended.stderr and Hub.asked == []
+
+
 def test_without_a_way_out_it_says_what_to_do(hub: dict[str, str]):
     ended = run("fetch", "facebook/tiny", env=hub | {"HF_ENDPOINT": "http://127.0.0.1:9"})
     assert ended.returncode == 1

@@ -147,10 +147,10 @@ def test_an_input_that_changed_is_refused(tmp_path: Path):
     records[25] = ("protein25", "MMMMMM")
     write_fasta(fasta, records)
     ended = embed(fasta, tmp_path / "out", "--window", 10, code=2)
-    assert b"records 21 to 30 have changed" in ended.stderr
+    assert b"index 20 to 29 have changed" in ended.stderr
     write_fasta(fasta, records[:20])
     ended = embed(fasta, tmp_path / "out", "--window", 10, code=2)
-    assert b"records 21 to 30 have changed" in ended.stderr
+    assert b"index 20 to 29 have changed" in ended.stderr
 
 
 @pytest.mark.parametrize("damage", ["flip", "truncate", "delete"])

@@ -12,6 +12,7 @@ mod seen;
 mod sizing;
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::sync::Arc;
 
 use toolpool::device::{Kind, Slot};
@@ -138,11 +139,18 @@ fn end(arguments: &Embed, mut directory: Directory, ledger: &Ledger) -> Result<E
     let totals = directory.finish(&summary)?;
     remark(arguments, ledger, totals);
     if arguments.json {
-        terminal::print(&format!("{:#}", ledger.json(totals)))?;
+        let earlier = (ledger.counts.windows == 0).then(|| earlier_report(arguments));
+        let now = || format!("{:#}", ledger.json(totals));
+        terminal::print(&earlier.flatten().unwrap_or_else(now))?;
     } else if ledger.counts.windows > 0 {
         terminal::print(&ledger.table())?;
     }
     Ok(Ending::of(totals))
+}
+
+/// The summary of the session that did the last of a run.
+fn earlier_report(arguments: &Embed) -> Option<String> {
+    fs::read_to_string(arguments.output.join("report.json")).ok()
 }
 
 /// What the user should know of the rows, beside that they are there.
@@ -153,9 +161,8 @@ fn remark(arguments: &Embed, ledger: &Ledger, totals: Totals) {
         let first = ledger.remarks().first();
         let first = first.map(|remark| {
             format!(
-                "; the first is of record {}: {}",
-                remark.position + 1,
-                remark.text
+                "; the first is of index {}: {}",
+                remark.position, remark.text
             )
         });
         terminal::warn(&format!(
