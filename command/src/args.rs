@@ -12,9 +12,9 @@ use crate::output;
 const EXIT_CODES: &str = "\
 Exit codes:
   0    all is done
-  1    it failed; what was finished before stays, and the same command goes on from there
-  2    the command line is wrong, or does not go with what is there; nothing was begun
-  3    some sequences failed: failures.tsv says which, and why; all others are done
+  1    it failed once it had begun; what was finished before stays, and the same command goes on from there
+  2    the command line is wrong, or does not go with what is there: another one mends it
+  3    some sequences failed, or all of them: failures.tsv says which, and why; the others are done
   130  interrupted; the same command goes on from there
 
 Environment: CUDA_VISIBLE_DEVICES, HF_HOME, HF_HUB_CACHE, HF_ENDPOINT, HF_TOKEN, TOOLPOOL_LIBTORCH,

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import http.server
 import json
-import os
-import threading
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 import pytest
 from conftest import MODEL, run
+from hub import Hub
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
@@ -66,7 +63,9 @@ def test_items_that_fail_are_named_in_the_file(traced: Path, tmp_path: Path):
         assert (file.get_tensor("rows")[2] == 0).all() and (file.get_tensor("rows")[3] == 1).all()
 
 
-def test_what_every_item_fails_for_is_said_once_and_an_old_output_stays(traced: Path, tmp_path: Path):
+def test_what_every_item_fails_for_is_said_once_and_an_old_output_stays(
+    traced: Path, tmp_path: Path
+):
     (tmp_path / "out.safetensors").write_bytes(b"of before")
     ended = run_model(traced, tmp_path, -np.ones((4, 3), np.float32), np.ones((4, 1), np.float32))
     assert ended.returncode == 3, ended.stderr.decode()
@@ -159,61 +158,6 @@ def test_inputs_of_different_lengths_are_refused(traced: Path, tmp_path: Path):
     assert ended.returncode == 2
     assert b"first dimension" in ended.stderr
     assert not (tmp_path / "out.safetensors").exists()
-
-
-class Hub(http.server.BaseHTTPRequestHandler):
-    """As much of the Hugging Face hub as it takes to serve one model."""
-
-    files: ClassVar[dict[str, bytes]] = {
-        "config.json": b"{}",
-        "model.safetensors": b"weights",
-        "README.md": b"",
-        "pytorch_model.bin": b"",
-    }
-    asked: ClassVar[list[str]] = []
-
-    def do_GET(self):
-        self.asked.append(self.path)
-        if "facebook/tiny" not in self.path:
-            return self.send_error(404)
-        name = self.path.rsplit("/", 1)[1]
-        if self.path.startswith("/api/"):
-            siblings = [{"rfilename": name} for name in self.files]
-            return self.answer(json.dumps({"siblings": siblings, "sha": "0123abcd"}).encode())
-        return self.answer(self.files[name])
-
-    def answer(self, body: bytes):
-        asked = self.headers.get("Range")
-        first = 0
-        if asked:
-            first, last = (
-                int(part or len(body) - 1) for part in asked.removeprefix("bytes=").split("-")
-            )
-            self.send_response(206)
-            self.send_header("Content-Range", f"bytes {first}-{last}/{len(body)}")
-            body = body[first : last + 1]
-        else:
-            self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.send_header("ETag", '"e1"')
-        self.send_header("X-Repo-Commit", "0123abcd")
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_):
-        pass
-
-
-@pytest.fixture
-def hub(tmp_path: Path):
-    """Its environment."""
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hub)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    Hub.asked.clear()
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("HF_")}
-    endpoint = f"http://127.0.0.1:{server.server_port}"
-    yield environment | {"HF_ENDPOINT": endpoint, "HF_HUB_CACHE": str(tmp_path / "hub")}
-    server.shutdown()
 
 
 def test_a_fetched_model_lies_where_the_cache_has_it(hub: dict[str, str], tmp_path: Path):
