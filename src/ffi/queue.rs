@@ -72,7 +72,9 @@ pub(super) fn bell(notify: toolpool_notify_t, user: *mut c_void) -> Option<Box<d
 /// @param callbacks  how it measures items, and how large its batches are: `cost`, `extent`, `measure`, `memory`, `batch_…`,
 ///                   `runs_code`, called with `user`; all else is NULL. NULL: the defaults
 /// @param notify     called when a call has come, and when none will come any more; NULL: not at all
-/// @param user       handed to `notify` until toolpool_queue_free(), and to the functions of `callbacks`
+/// @param user       handed to `notify` until toolpool_queue_free(), and to the functions of `callbacks` until
+///                   toolpool_queue_next() answers ::TOOLPOOL_DONE; without that, until the tool, its jobs and the pools that ran
+///                   it are gone
 /// @param tool       receives the tool; free it with toolpool_tool_free()
 /// @param queue      receives the queue; free it with toolpool_queue_free()
 #[unsafe(no_mangle)]

@@ -59,7 +59,7 @@ class Tensor:
         copy: bool | None = None,
     ) -> Any:
         """A DLPack capsule over the same memory, versioned if `max_version` is 1.0 or later, else legacy."""
-        refuse_what_dlpack_cannot(stream, dl_device, copy)
+        _dlpack.refuse_what_is_not_exported(stream, dl_device, copy)
         strides = _dlpack.dense_strides(self.shape)
         return _dlpack.exported(
             self.address,
@@ -76,18 +76,6 @@ class Tensor:
 
     def __repr__(self) -> str:
         return f"Tensor({self.dtype.name}, shape={self.shape})"
-
-
-def refuse_what_dlpack_cannot(
-    stream: Any, dl_device: tuple[int, int] | None, copy: bool | None
-) -> None:
-    """Raises BufferError, as the protocol says, for a copy, another device, or a stream, which the host has not."""
-    if stream is not None:
-        raise BufferError("outputs are in host memory, where there are no streams")
-    if dl_device is not None and tuple(dl_device) != _dlpack.CPU:
-        raise BufferError(f"outputs are in host memory, not on DLPack device {tuple(dl_device)}")
-    if copy:
-        raise BufferError("outputs are exported where they lie; copy them after")
 
 
 _class: Any = None

@@ -99,6 +99,18 @@ def _forget(capsule: int) -> None:
             _DELETERS[name](_pointer(capsule, name))
 
 
+def refuse_what_is_not_exported(
+    stream: Any, dl_device: tuple[int, int] | None, copy: bool | None
+) -> None:
+    """Raises BufferError, as the protocol says, for a copy, another device, or a stream, which the host has not."""
+    if stream is not None:
+        raise BufferError("outputs are in host memory, where there are no streams")
+    if dl_device is not None and tuple(dl_device) != CPU:
+        raise BufferError(f"outputs are in host memory, not on DLPack device {tuple(dl_device)}")
+    if copy:
+        raise BufferError("outputs are exported where they lie; copy them after")
+
+
 def exported(
     address: int,
     dtype: Dtype,

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from . import _dlpack
-from ._arrays import refuse_what_dlpack_cannot
 from ._dtypes import BY_TYPESTR
 
 
@@ -44,7 +43,7 @@ class Array(np.ndarray):
             return super().__dlpack__(
                 **{key: value for key, value in asked.items() if value is not None}
             )
-        refuse_what_dlpack_cannot(stream, dl_device, copy)
+        _dlpack.refuse_what_is_not_exported(stream, dl_device, copy)
         strides = tuple(step // self.itemsize for step in self.strides)
         address = self.__array_interface__["data"][0]
         return _dlpack.exported(

@@ -10,14 +10,12 @@
 #![allow(clippy::needless_range_loop)]
 
 use super::rotary::RotaryTable;
-use super::simd::{self, Simd};
+use super::simd::{self, SLACK, Simd};
 
 /// Queries in a register tile: with 2 vectors of keys each, 12 accumulators of AVX2's 16 registers.
 const ROWS: usize = 6;
 /// Keys whose scores are held at a time: ROWS·BLOCK·4 bytes, 12 KiB of the first-level cache.
 const BLOCK: usize = 512;
-/// Numbers that the kernels may read beyond the last row of `qkv` and beyond `bias`.
-pub const SLACK: usize = 16;
 
 /// One head of one sequence, as it lies in the packed rows of a batch.
 ///

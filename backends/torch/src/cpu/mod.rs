@@ -6,5 +6,5 @@ mod attention_tests;
 pub mod matrix;
 pub mod rotary;
 pub mod rows;
-mod simd;
+pub mod simd;
 pub mod team;

@@ -1,6 +1,6 @@
 //! The rotary embedding's angles (Su et al. 2021, "RoFormer").
 
-use super::attention::SLACK;
+use super::simd::SLACK;
 
 /// cos and sin of position·frequency, rows of `stride` numbers (the frequencies, padded), one row a position.
 pub struct RotaryTable {

@@ -1,5 +1,8 @@
 //! The vector operations that the kernels are written in, for AVX-512, AVX2 and portable Rust.
 
+/// Numbers that kernels may read beyond the last one of their rows: the lanes of the widest vector.
+pub const SLACK: usize = 16;
+
 /// A vector of `LANES` single-precision numbers and what can be done with it.
 ///
 /// # Safety
