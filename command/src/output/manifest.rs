@@ -70,6 +70,12 @@ impl WindowLine {
         shards.chain(&self.failures).chain(&self.waiting)
     }
 
+    /// As [`Self::files`], to be changed.
+    pub(super) fn files_mut(&mut self) -> impl Iterator<Item = &mut FileLine> {
+        let shards = self.shards.iter_mut().flat_map(|shard| &mut shard.files);
+        shards.chain(&mut self.failures).chain(&mut self.waiting)
+    }
+
     fn order(&self) -> (Kind, u64) {
         (self.kind, self.number)
     }

@@ -20,9 +20,9 @@ struct Shard {
 
 /// Joins the finished directories of all parts of one run, in any order, into a new one.
 ///
-/// Shards become hard links, or copies where the file system has none across these places; the sizes of links and the
-/// checksums of copies are compared with the manifests. Nothing is changed in the parts. Refused, with a line for
-/// each reason, are parts of different runs or inputs, parts that are missing, given twice, or not finished.
+/// Shards become hard links, or copies where the file system has none across these places; both are read to their ends
+/// and compared with their checksums. Nothing is changed in the parts. Refused, with a line for each reason, are
+/// parts of different runs or inputs, parts that are missing, given twice, not finished, or damaged.
 pub fn merge(parts: &[PathBuf], into: &Path) -> Result<Totals> {
     let mut shards: Vec<Shard> = parts.iter().map(|path| open(path)).collect::<Result<_>>()?;
     shards.sort_by_key(|shard| shard.part.index);
@@ -34,10 +34,7 @@ pub fn merge(parts: &[PathBuf], into: &Path) -> Result<Totals> {
     let run = whole(&first.manifest.run);
     let problems = problems(&shards, &run);
     if !problems.is_empty() {
-        return Err(Error::new(format!(
-            "these directories do not make a whole:\n  {}",
-            problems.join("\n  ")
-        )));
+        return Err(no_whole(&problems));
     }
     let mut directory = Directory::open(into, &run, false)?;
     if !directory.manifest.windows.is_empty() {
@@ -48,10 +45,19 @@ pub fn merge(parts: &[PathBuf], into: &Path) -> Result<Totals> {
     }
     let mut batch = Batch::new(&directory.path);
     let mut windows = Vec::new();
+    let mut damaged = Vec::new();
     for shard in &shards {
         for line in &shard.manifest.windows {
-            windows.push(adopt(&mut batch, shard, line)?);
+            let joined = renamed(line, shard.part);
+            for (file, joined) in line.files().zip(joined.files()) {
+                let damage = batch.adopt(&joined.name, &shard.path, file)?;
+                damaged.extend(damage.map(|damage| shard.repair(&damage)));
+            }
+            windows.push(joined);
         }
+    }
+    if !damaged.is_empty() {
+        return Err(no_whole(&damaged));
     }
     batch.publish()?;
     directory.manifest.windows = join(windows);
@@ -83,6 +89,13 @@ fn whole(run: &Run) -> Run {
     }
 }
 
+fn no_whole(problems: &[String]) -> Error {
+    Error::new(format!(
+        "these directories do not make a whole:\n  {}",
+        problems.join("\n  ")
+    ))
+}
+
 /// Why these are not all parts of one run; nothing where they are.
 fn problems(shards: &[Shard], run: &Run) -> Vec<String> {
     let mut problems = Vec::new();
@@ -106,7 +119,7 @@ fn problems(shards: &[Shard], run: &Run) -> Vec<String> {
         }
         let files = shard.manifest.windows.iter().flat_map(WindowLine::files);
         let misfits = files.filter_map(|file| file.misfit(&shard.path));
-        problems.extend(misfits.map(|misfit| format!("{name}: {misfit}; give its command again")));
+        problems.extend(misfits.map(|misfit| shard.repair(&misfit)));
     }
     for index in 1..=first.part.count {
         let holders: Vec<_> = shards
@@ -178,20 +191,17 @@ fn incomplete(shards: &[Shard]) -> Vec<String> {
         .collect()
 }
 
-/// Takes the files of a line, under names of their own.
-fn adopt(batch: &mut Batch, shard: &Shard, line: &WindowLine) -> Result<WindowLine> {
+/// A line of a part, its files under the names that they get in the whole.
+fn renamed(line: &WindowLine, part: Part) -> WindowLine {
     let mut line = line.clone();
-    let files = line.shards.iter_mut().flat_map(|shard| &mut shard.files);
-    for file in files.chain(&mut line.failures).chain(&mut line.waiting) {
-        let from = shard.path.join(&file.name);
-        let adopted = batch.adopt(&renamed(&file.name, shard.part), &from, file)?;
-        *file = adopted;
+    for file in line.files_mut() {
+        file.name = renamed_file(&file.name, part);
     }
-    Ok(line)
+    line
 }
 
 /// `mean/00000000.parquet` as `mean/00000000-1of4.parquet`.
-fn renamed(name: &str, Part { index, count }: Part) -> String {
+fn renamed_file(name: &str, Part { index, count }: Part) -> String {
     let begin = name.rfind('/').map_or(0, |slash| slash + 1);
     let dot = name[begin..]
         .find('.')
@@ -224,25 +234,27 @@ fn join(lines: Vec<WindowLine>) -> Vec<WindowLine> {
     joined.into_values().collect()
 }
 
+impl Shard {
+    /// What is wrong with a file of it, and how to mend that: opening sees a file that is gone, however old it is.
+    fn repair(&self, damage: &str) -> String {
+        format!(
+            "{}: {damage}; remove that file and give the command of this part again, which does its window again",
+            self.path.display()
+        )
+    }
+}
+
 impl Batch<'_> {
-    /// Takes a file of another directory, by a link or a copy.
-    fn adopt(&mut self, name: &str, from: &Path, line: &FileLine) -> Result<FileLine> {
-        if self.link(name, from, line) {
-            return Ok(FileLine {
-                name: name.to_owned(),
-                ..line.clone()
-            });
+    /// Takes a file of another directory, by a link or a copy, and reads all of it; what is wrong with it.
+    fn adopt(&mut self, name: &str, directory: &Path, line: &FileLine) -> Result<Option<String>> {
+        let from = directory.join(&line.name);
+        if self.link(name, &from, line) {
+            return Ok(line.damage(directory));
         }
         let (copied, _) = self.write(name, |draft| {
-            let mut file = File::open(from).map_err(Error::file("read", from))?;
-            io::copy(&mut file, draft).map_err(Error::file("copy", from))
+            let mut file = File::open(&from).map_err(Error::file("read", &from))?;
+            io::copy(&mut file, draft).map_err(Error::file("copy", &from))
         })?;
-        match copied.xxh3 == line.xxh3 {
-            true => Ok(copied),
-            false => Err(Error::new(format!(
-                "{} does not have the checksum that it was written with; give the command of its run again",
-                from.display()
-            ))),
-        }
+        Ok((copied.xxh3 != line.xxh3).then(|| line.differs()))
     }
 }
