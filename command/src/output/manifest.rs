@@ -236,6 +236,15 @@ impl Manifest {
         Ok(())
     }
 
+    /// Takes back that the run has ended, durably.
+    pub fn reopen(&mut self) -> Result<()> {
+        if !self.ended {
+            return Ok(());
+        }
+        self.ended = false;
+        self.rewrite()
+    }
+
     fn cut_back(&self) -> Result<()> {
         File::options()
             .write(true)

@@ -22,7 +22,8 @@ struct Shard {
 ///
 /// Shards become hard links, or copies where the file system has none across these places; both are read to their ends
 /// and compared with their checksums. Nothing is changed in the parts. Refused, with a line for each reason, are
-/// parts of different runs or inputs, parts that are missing, given twice, not finished, or damaged.
+/// parts of different runs or inputs, parts that are missing, given twice, not finished, or damaged. A directory that
+/// holds all of these parts already stays as it is, and is made whole where a kill left it without an end.
 pub fn merge(parts: &[PathBuf], into: &Path) -> Result<Totals> {
     let mut shards: Vec<Shard> = parts.iter().map(|path| open(path)).collect::<Result<_>>()?;
     shards.sort_by_key(|shard| shard.part.index);
@@ -36,34 +37,55 @@ pub fn merge(parts: &[PathBuf], into: &Path) -> Result<Totals> {
     if !problems.is_empty() {
         return Err(no_whole(&problems));
     }
-    let mut directory = Directory::open(into, &run, false)?;
-    if !directory.manifest.windows.is_empty() {
+    let windows = shards.iter().flat_map(Shard::renamed);
+    let windows = join(windows.collect());
+    let directory = Directory::open(into, &run, false)?;
+    if directory.manifest.windows.is_empty() {
+        return directory.adopt(&shards, windows);
+    }
+    if !holds(&directory.manifest.windows, &windows) {
         return Err(Error::usage(format!(
-            "{} holds rows already; choose a new directory",
+            "{} holds other rows already, or not all of these; choose a new directory, or remove this one",
             into.display()
         )));
     }
-    let mut batch = Batch::new(&directory.path);
-    let mut windows = Vec::new();
-    let mut damaged = Vec::new();
-    for shard in &shards {
-        for line in &shard.manifest.windows {
-            let joined = renamed(line, shard.part);
-            for (file, joined) in line.files().zip(joined.files()) {
-                let damage = batch.adopt(&joined.name, &shard.path, file)?;
-                damaged.extend(damage.map(|damage| shard.repair(&damage)));
-            }
-            windows.push(joined);
-        }
-    }
-    if !damaged.is_empty() {
-        return Err(no_whole(&damaged));
-    }
-    batch.publish()?;
-    directory.manifest.windows = join(windows);
-    directory.manifest.rewrite()?;
-    batch.keep();
     directory.finish(&Summary::new())
+}
+
+/// Whether a directory has the rows of these lines, in whatever order: they are of one run, so that nothing is
+/// compared but the input, and how much of it there is.
+fn holds(directory: &[WindowLine], lines: &[WindowLine]) -> bool {
+    let records = |lines: &[WindowLine]| {
+        let records = lines.iter().map(|line| line.done + line.failed);
+        records.sum::<u64>()
+    };
+    cuts(directory) == cuts(lines) && records(directory) == records(lines)
+}
+
+impl Directory {
+    /// Takes the files of parts, whose lines these are. The manifest is written once, when all else is there: a
+    /// directory that was cut off before is one of a run that has nothing yet.
+    fn adopt(mut self, shards: &[Shard], windows: Vec<WindowLine>) -> Result<Totals> {
+        let path = self.path.clone();
+        let mut batch = Batch::new(&path);
+        let mut damaged = Vec::new();
+        for shard in shards {
+            for (line, renamed) in shard.manifest.windows.iter().zip(shard.renamed()) {
+                for (file, renamed) in line.files().zip(renamed.files()) {
+                    let damage = batch.adopt(&renamed.name, &shard.path, file)?;
+                    damaged.extend(damage.map(|damage| shard.repair(&damage)));
+                }
+            }
+        }
+        if !damaged.is_empty() {
+            return Err(no_whole(&damaged));
+        }
+        batch.publish()?;
+        self.manifest.windows = windows;
+        let totals = self.finish(&Summary::new())?;
+        batch.keep();
+        Ok(totals)
+    }
 }
 
 fn open(path: &Path) -> Result<Shard> {
@@ -148,17 +170,7 @@ fn problems(shards: &[Shard], run: &Run) -> Vec<String> {
 
 /// What the windows of two parts say of their inputs, where that differs.
 fn other_input(first: &Shard, shard: &Shard) -> Option<String> {
-    let cuts = |shard: &Shard| {
-        let windows = shard
-            .manifest
-            .windows
-            .iter()
-            .filter(|line| line.kind == Kind::Window);
-        windows
-            .map(|line| (line.first, line.count, line.digest))
-            .collect::<Vec<_>>()
-    };
-    let (ours, theirs) = (cuts(first), cuts(shard));
+    let (ours, theirs) = (cuts(&first.manifest.windows), cuts(&shard.manifest.windows));
     let window =
         (0..ours.len().max(theirs.len())).find(|&window| ours.get(window) != theirs.get(window))?;
     let from = ours
@@ -170,6 +182,14 @@ fn other_input(first: &Shard, shard: &Shard) -> Option<String> {
         shard.path.display(),
         first.path.display()
     ))
+}
+
+/// How lines cut the input, and its digests.
+fn cuts(lines: &[WindowLine]) -> Vec<(u64, u64, u128)> {
+    let windows = lines.iter().filter(|line| line.kind == Kind::Window);
+    windows
+        .map(|line| (line.first, line.count, line.digest))
+        .collect()
 }
 
 /// Records that no part has, or several have.
@@ -191,17 +211,8 @@ fn incomplete(shards: &[Shard]) -> Vec<String> {
         .collect()
 }
 
-/// A line of a part, its files under the names that they get in the whole.
-fn renamed(line: &WindowLine, part: Part) -> WindowLine {
-    let mut line = line.clone();
-    for file in line.files_mut() {
-        file.name = renamed_file(&file.name, part);
-    }
-    line
-}
-
 /// `mean/00000000.parquet` as `mean/00000000-1of4.parquet`.
-fn renamed_file(name: &str, Part { index, count }: Part) -> String {
+fn renamed(name: &str, Part { index, count }: Part) -> String {
     let begin = name.rfind('/').map_or(0, |slash| slash + 1);
     let dot = name[begin..]
         .find('.')
@@ -235,6 +246,17 @@ fn join(lines: Vec<WindowLine>) -> Vec<WindowLine> {
 }
 
 impl Shard {
+    /// Its lines, their files under the names that they get in the whole.
+    fn renamed(&self) -> impl Iterator<Item = WindowLine> {
+        self.manifest.windows.iter().map(|line| {
+            let mut line = line.clone();
+            for file in line.files_mut() {
+                file.name = renamed(&file.name, self.part);
+            }
+            line
+        })
+    }
+
     /// What is wrong with a file of it, and how to mend that: opening sees a file that is gone, however old it is.
     fn repair(&self, damage: &str) -> String {
         format!(

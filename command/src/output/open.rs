@@ -217,7 +217,8 @@ fn make_folders(path: &Path, run: &Run) -> Result<()> {
     file::sync_folder(path)
 }
 
-/// Removes files that were being written, or not listed yet, when a run was cut off.
+/// Removes files that were being written, or not listed yet, when a run was cut off; and unless it has ended, what is
+/// made of all shards at its end.
 pub(super) fn remove_unlisted(path: &Path, manifest: &Manifest) -> Result<()> {
     let files = manifest.windows.iter().flat_map(WindowLine::files);
     let mut listed: HashSet<PathBuf> = files.map(|file| path.join(&file.name)).collect();
@@ -229,6 +230,8 @@ pub(super) fn remove_unlisted(path: &Path, manifest: &Manifest) -> Result<()> {
     let outputs: Vec<_> = outputs.collect();
     if manifest.ended {
         listed.extend(outputs.iter().map(|output| output.join(INDEX)));
+    } else {
+        file::remove(&path.join(FAILURES))?;
     }
     for folder in outputs.into_iter().chain([path.join(RECORDS)]) {
         remove_ours(&folder, |file| !listed.contains(file))?;

@@ -15,6 +15,9 @@ impl Directory {
     /// Puts the rows of all shards into input order; to be called after [`Self::duplicates`]. Shards that are in
     /// order already stay as they are. Takes the memory of the ids of a window, and the disk space of the shards that
     /// are written anew until all of them are.
+    ///
+    /// Until they are, the directory is what it was. Then it is one whose run has not ended, until [`Self::finish`]: a
+    /// kill in between leaves shards of both orders, but no index of either, and nothing that says that it is whole.
     pub fn sort(&mut self) -> Result<()> {
         let outputs = self.manifest.run.outputs.len();
         let mut batch = Batch::new(&self.path);
@@ -28,6 +31,7 @@ impl Directory {
             batch.keep();
             return Ok(());
         }
+        self.manifest.reopen()?;
         batch.publish()?;
         let before = std::mem::replace(&mut self.manifest.windows, sorted);
         if let Err(error) = self.manifest.rewrite() {
@@ -57,9 +61,10 @@ impl Directory {
             if done > 0 {
                 let shard =
                     shard::write(batch, &self.manifest.run, output, &stem, &frame, &mut rows)?;
-                let overflowed = window
-                    .shards
+                // Copies have none: what became infinite is counted where it was computed.
+                let overflowed = lines
                     .iter()
+                    .flat_map(|line| &line.shards)
                     .filter(|before| before.output == output.name)
                     .map(|shard| shard.overflowed)
                     .sum();

@@ -124,6 +124,37 @@ fn values_that_16_bits_do_not_hold_are_counted() {
     );
 }
 
+#[test]
+fn sorting_keeps_the_count_of_what_became_infinite() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut run = run();
+    run.values = ValueType::Float16;
+    run.outputs.truncate(1);
+    let large = |number, outcome: fn(u64) -> Option<Outcome>| {
+        let mut rows = MADE.rows(number, outcome);
+        rows.values = Box::new(Large(vec![0.0, 1e9, 0.0, 0.0, 0.0]));
+        rows
+    };
+    // Record 70 is taken for a copy of record 2, and computed after all.
+    let seeming = |index| (index == 70).then_some(Outcome::Same(2));
+    let again = |index| {
+        Some(match index {
+            70 => Outcome::Done,
+            _ => Outcome::Elsewhere,
+        })
+    };
+    let mut output = Directory::open(folder.path(), &run, false).unwrap();
+    for number in 0..MADE.windows() {
+        output.write(&large(number, seeming)).unwrap();
+    }
+    assert_eq!(output.duplicates().unwrap(), [70]);
+    let before = output.totals().overflowed;
+    output.write(&large(1, again)).unwrap();
+    assert_eq!(output.totals().overflowed, before + 1);
+    output.sort().unwrap();
+    assert_eq!(output.totals().overflowed, before + 1);
+}
+
 struct Large(Vec<f32>);
 
 impl Values for Large {
