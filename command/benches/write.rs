@@ -147,6 +147,7 @@ fn rows(layout: Layout) -> Rows {
         window,
         digest: 0,
         outcomes: vec![Outcome::Done; records],
+        remarks: Vec::new(),
         values: Box::new(Made {
             shape,
             size,

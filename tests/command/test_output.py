@@ -187,6 +187,20 @@ def test_failures_have_their_reasons(outputs, directory):
     assert got == [(index, name(index)[1], words.format(source[index])) for index in failed]
 
 
+@pytest.mark.parametrize("directory", ["parquet", "npy"])
+def test_remarks_are_on_every_record_that_they_are_true_of(outputs, directory):
+    head, *lines = (outputs / directory / "remarks.tsv").read_text().splitlines()
+    assert head == "index\tid\tremark"
+    expected = [
+        (index, name(index)[1], rf"remark {number} on record {first(index)}\tand more")
+        for index in DONE
+        for number in range(max(0, first(index) % 9 - 6))
+    ]
+    got = [(int(index), *rest) for index, *rest in (line.split("\t") for line in lines)]
+    assert len(got) > 50
+    assert sorted(got) == expected
+
+
 def test_the_manifest_is_json_by_line(outputs):
     lines = [
         json.loads(line) for line in (outputs / "parquet/manifest.jsonl").read_text().splitlines()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import MODEL, contents, embed, proteins, rows, run, write_fasta
+from conftest import MODEL, contents, embed, proteins, report, rows, run, write_fasta
 
 SHARDS = 3
 
@@ -102,6 +102,21 @@ def per_residue(directory: Path) -> dict[int, np.ndarray]:
         for row, index in enumerate(tensors["index"]):
             found[int(index)] = tensors["values"][offsets[row] : offsets[row + 1]]
     return found
+
+
+def test_remarks_on_a_sequence_in_windows_count_as_one_record(tmp_path: Path):
+    fasta = write_fasta(tmp_path / "long.fasta", [("a", "AJ" * 25), ("b", "AA")])
+    ended = embed(fasta, tmp_path / "out", "--on-long", "window", "--max-length", 20)
+    assert b"remarks on 1 record;" in ended.stderr
+    assert report(tmp_path / "out")["remarked"] == 1
+    _, ran, *letters = (tmp_path / "out/remarks.tsv").read_text().splitlines()
+    assert ran.startswith("0\ta\tthe sequence of 50 residues ran in 4 windows")
+    assert [line.split("\t")[2].split(":")[0] for line in letters] == [
+        "residues 1 to 20",
+        "residues 11 to 30",
+        "residues 21 to 40",
+        "residues 31 to 50",
+    ]
 
 
 def test_the_manifest_says_that_long_sequences_ran_in_windows(tmp_path: Path):

@@ -1,5 +1,6 @@
 //! A window under way: its job, and the rows that come of it.
 
+use std::fmt::Display;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,7 +16,7 @@ use super::long::{self, Pieces};
 use super::model::Model;
 use super::reader::Task;
 use crate::error::{Error, Result};
-use crate::rows::{Outcome, Rows, Values};
+use crate::rows::{Outcome, Remark, Rows, Values};
 use crate::tool::refused;
 use crate::window::Window;
 
@@ -123,11 +124,11 @@ impl Flight {
         if all > 0.0 { done / all } else { 1.0 }
     }
 
-    /// What its records came to, and the tool's remarks on some. It must be over.
+    /// What its records came to. It must be over.
     ///
     /// # Errors
     /// Why a job failed as a whole, which the whole run then does.
-    pub fn land(self, names: &[String]) -> Result<(Rows, Vec<Remark>)> {
+    pub fn land(self, names: &[String]) -> Result<Rows> {
         // Its records were not done for a reason that is not theirs: the window is done again another time.
         if let Some(stopped) = self.jobs().find_map(|job| job.report().stopped) {
             return Err(Error::new(stopped.to_string()));
@@ -146,21 +147,25 @@ impl Flight {
         let mut cells = Vec::with_capacity(window.len());
         let mut remarks = Vec::new();
         for (record, place) in self.places.iter().enumerate() {
-            let mut remark = |warning: Option<&toolpool::text::Text>| {
-                let position = window.first + record as u64;
-                remarks.extend(warning.map(|text| Remark {
-                    position,
-                    text: text.to_string(),
-                }));
-            };
+            let mut remark = |text| remarks.push(Remark { record, text });
             let length = window.sequences.get(record).len();
             let made = match (place, &joined) {
                 (Place::Item(item), _) => {
-                    remark(whole.warning(*item));
+                    if let Some(warning) = whole.warning(*item) {
+                        remark(warning.to_string());
+                    }
                     item_cells(&whole, *item, names)
                 }
                 (Place::Pieces(of), Some((results, ranges))) => {
-                    of.clone().for_each(|piece| remark(results.warning(piece)));
+                    remark(format!(
+                        "the sequence of {length} residues ran in {} windows (on-long=window)",
+                        of.len()
+                    ));
+                    for (piece, range) in of.clone().zip(&ranges[of.clone()]) {
+                        if let Some(warning) = results.warning(piece) {
+                            remark(of_piece(range, warning));
+                        }
+                    }
                     let pieces = of.clone().map(|piece| (piece, ranges[piece].clone()));
                     joined_cells(results, &pieces.collect::<Vec<_>>(), length, names)
                 }
@@ -172,27 +177,23 @@ impl Flight {
             }));
         }
         let names = names.to_vec();
-        Ok((
-            Rows {
-                window,
-                digest,
-                outcomes,
-                values: Box::new(Table {
-                    names,
-                    cells,
-                    whole,
-                }),
-            },
+        Ok(Rows {
+            window,
+            digest,
+            outcomes,
             remarks,
-        ))
+            values: Box::new(Table {
+                names,
+                cells,
+                whole,
+            }),
+        })
     }
 }
 
-/// What the tool says about a record whose outputs it gives: that it was cut, or holds letters that it does not know.
-pub struct Remark {
-    /// Of the record, in the whole input.
-    pub position: u64,
-    pub text: String,
+/// What is said of a piece of a sequence.
+fn of_piece(range: &Range<usize>, said: impl Display) -> String {
+    format!("residues {} to {}: {said}", range.start + 1, range.end)
 }
 
 /// Adds the one item of a record.
@@ -322,8 +323,8 @@ fn joined_cell(
     let mut given = Vec::with_capacity(pieces.len());
     let mut width = 0;
     for (piece, range) in pieces {
-        let (shape, values) = floats(results, *piece, &of_pieces)
-            .map_err(|reason| format!("residues {} to {}: {reason}", range.start + 1, range.end))?;
+        let (shape, values) =
+            floats(results, *piece, &of_pieces).map_err(|reason| of_piece(range, reason))?;
         width = shape.last().copied().unwrap_or(1);
         given.push((range.clone(), values));
     }

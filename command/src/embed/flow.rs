@@ -249,8 +249,8 @@ impl Way<'_> {
         for report in flight.reports() {
             self.ledger.add_report(report, flight.began);
         }
-        let (rows, remarks) = flight.land(&self.names)?;
-        self.ledger.add(&rows, remarks);
+        let rows = flight.land(&self.names)?;
+        self.ledger.add(&rows);
         self.flow
             .sizing
             .learn(self.ledger.lengths.residues(), self.ledger.began.elapsed());

@@ -108,7 +108,7 @@ fn end(arguments: &Embed, mut directory: Directory, ledger: &Ledger) -> Result<E
         _ => ledger.summary(totals),
     };
     let totals = directory.finish(&summary)?;
-    remark(arguments, ledger, totals);
+    remark(arguments, totals);
     if arguments.json {
         terminal::print(&format!("{:#}", ledger.json(totals)))?;
     } else if ledger.counts.windows > 0 {
@@ -118,22 +118,12 @@ fn end(arguments: &Embed, mut directory: Directory, ledger: &Ledger) -> Result<E
 }
 
 /// What the user should know of the rows, beside that they are there.
-fn remark(arguments: &Embed, ledger: &Ledger, totals: Totals) {
-    let counts = &ledger.counts;
+fn remark(arguments: &Embed, totals: Totals) {
     let place = arguments.output.display();
-    if counts.remarked > 0 {
-        let first = ledger.remarks().first();
-        let first = first.map(|remark| {
-            format!(
-                "; the first is of record {}: {}",
-                remark.position + 1,
-                remark.text
-            )
-        });
+    if totals.remarked > 0 {
         terminal::warn(&format!(
-            "there are remarks on {} (see report.json){}",
-            count(counts.remarked, "record"),
-            first.unwrap_or_default()
+            "there are remarks on {}; {place}/remarks.tsv says which, and what",
+            count(totals.remarked, "record")
         ));
     }
     if totals.overflowed > 0 {

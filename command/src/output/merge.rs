@@ -239,6 +239,8 @@ fn join(lines: Vec<WindowLine>) -> Vec<WindowLine> {
                 whole.shards.extend(line.shards);
                 whole.failures.extend(line.failures);
                 whole.waiting.extend(line.waiting);
+                whole.remarked += line.remarked;
+                whole.remarks.extend(line.remarks);
             }
         }
     }

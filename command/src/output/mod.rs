@@ -12,6 +12,7 @@ mod lock;
 mod manifest;
 mod merge;
 mod open;
+mod remarks;
 mod run;
 mod shard;
 mod sheet;
@@ -24,6 +25,7 @@ use self::file::{Batch, FileLine};
 use self::heads::{Head, escape};
 use self::lock::Lock;
 use self::manifest::{Kind, Manifest};
+use self::remarks::Remarks;
 use self::shard::{Frame, Shapes, ShardLine};
 use self::values::Fresh;
 use crate::error::{Error, Result};
@@ -39,8 +41,9 @@ const RECORDS: &str = "records";
 /// What [`Directory::finish`] may be given to write.
 const SUMMARY: [&str; 3] = ["report.json", "trace.json", "timeline.svg"];
 
-/// The list of failures that [`Directory::finish`] writes.
+/// The lists of failures and of remarks that [`Directory::finish`] writes.
 const FAILURES: &str = "failures.tsv";
+const REMARKS: &str = "remarks.tsv";
 
 /// What finds a record in the shards of an output.
 const INDEX: &str = "index.parquet";
@@ -60,6 +63,8 @@ pub struct Totals {
     pub rows: u64,
     /// Records that failed.
     pub failed: u64,
+    /// Records with rows on which there are remarks.
+    pub remarked: u64,
     /// Finite values that became infinite in 16 bits.
     pub overflowed: u64,
 }
@@ -134,6 +139,7 @@ impl Directory {
         }
         let failures = write_sheet(&mut batch, &stem, "failed", "reason", &sorted.failed)?;
         let waiting = write_sheet(&mut batch, &stem, "waiting", "same_as", &sorted.waiting)?;
+        let remarks = Remarks::write(&mut batch, &stem, &sorted.remarks)?;
         let line = WindowLine {
             kind,
             number,
@@ -143,6 +149,7 @@ impl Directory {
             done: sorted.done.len() as u64,
             failed: sorted.failed.len() as u64,
             same: sorted.waiting.len() as u64,
+            remarked: remarks.records,
             records: if again {
                 sorted.positions()
             } else {
@@ -151,6 +158,7 @@ impl Directory {
             shards,
             failures,
             waiting,
+            remarks: remarks.files,
         };
         let written = Written {
             bytes: line.files().map(|file| file.bytes).sum(),
@@ -168,6 +176,7 @@ impl Directory {
             .fold(Totals::default(), |sum, line| Totals {
                 rows: sum.rows + line.done,
                 failed: sum.failed + line.failed,
+                remarked: sum.remarked + line.remarked,
                 overflowed: sum.overflowed
                     + line
                         .shards
@@ -235,6 +244,7 @@ struct Sorted<'a> {
     frame: Frame,
     failed: Vec<(Head<'a>, String)>,
     waiting: Vec<(Head<'a>, String)>,
+    remarks: Vec<(Head<'a>, String)>,
 }
 
 impl<'a> Sorted<'a> {
@@ -244,6 +254,7 @@ impl<'a> Sorted<'a> {
             frame: Frame::default(),
             failed: Vec::new(),
             waiting: Vec::new(),
+            remarks: Vec::new(),
         };
         for (record, outcome) in rows.outcomes.iter().enumerate() {
             let head = || Head::of(&rows.window, record);
@@ -257,6 +268,16 @@ impl<'a> Sorted<'a> {
                 Outcome::Elsewhere => {}
             }
         }
+        let remarks = rows.remarks.iter();
+        let remarks = remarks.filter(|remark| rows.outcomes[remark.record] == Outcome::Done);
+        sorted.remarks = remarks
+            .map(|remark| {
+                (
+                    Head::of(&rows.window, remark.record),
+                    escape(remark.text.as_bytes()),
+                )
+            })
+            .collect();
         sorted
     }
 

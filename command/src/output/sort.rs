@@ -3,8 +3,10 @@
 use std::ops::Range;
 
 use super::file::{Batch, FileLine};
+use super::heads::Head;
 use super::manifest::{Kind, WindowLine};
 use super::open::remove_unlisted;
+use super::remarks::Remarks;
 use super::run::Output;
 use super::shard::{self, Frame, Shapes, Shard, ShardLine};
 use super::values::Source;
@@ -74,14 +76,18 @@ impl Directory {
                 });
             }
         }
-        let (failed, failures) = self.failures(batch, &stem, &lines, &span)?;
+        let failed = self.sheets(lines.iter().flat_map(|line| &line.failures), &span)?;
+        let remarked = self.sheets(lines.iter().flat_map(|line| &line.remarks), &span)?;
+        let remarks = Remarks::write(batch, &stem, &with_heads(&remarked))?;
         Ok(WindowLine {
             done,
-            failed,
+            failed: failed.len() as u64,
             same: 0,
+            remarked: remarks.records,
             shards,
-            failures,
+            failures: write_sheet(batch, &stem, "failed", "reason", &with_heads(&failed))?,
             waiting: Vec::new(),
+            remarks: remarks.files,
             ..window.clone()
         })
     }
@@ -125,31 +131,28 @@ impl Directory {
         Ok((frame, Merged { shards, rows }))
     }
 
-    /// A sheet of what failed in a span, and how many records that are.
-    fn failures(
+    /// The lines of sheets that are of a span, in order.
+    fn sheets<'a>(
         &self,
-        batch: &mut Batch,
-        stem: &str,
-        lines: &[&WindowLine],
+        files: impl Iterator<Item = &'a FileLine>,
         span: &Range<u64>,
-    ) -> Result<(u64, Vec<FileLine>)> {
-        let mut failed = Vec::new();
-        for file in lines.iter().flat_map(|line| &line.failures) {
+    ) -> Result<Vec<sheet::Line>> {
+        let mut lines = Vec::new();
+        for file in files {
             for line in sheet::read(&self.path.join(&file.name))? {
-                failed.push(line?);
+                lines.push(line?);
             }
         }
-        failed.retain(|line| span.contains(&line.index));
-        failed.sort_by_key(|line| line.index);
-        let rows: Vec<_> = failed
-            .iter()
-            .map(|line| (line.head(), line.last.clone()))
-            .collect();
-        Ok((
-            rows.len() as u64,
-            write_sheet(batch, stem, "failed", "reason", &rows)?,
-        ))
+        lines.retain(|line| span.contains(&line.index));
+        lines.sort_by_key(|line| line.index);
+        Ok(lines)
     }
+}
+
+/// Lines as they are written.
+fn with_heads(lines: &[sheet::Line]) -> Vec<(Head<'_>, String)> {
+    let lines = lines.iter();
+    lines.map(|line| (line.head(), line.last.clone())).collect()
 }
 
 /// The rows of several shards as those of one.

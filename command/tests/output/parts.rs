@@ -70,11 +70,26 @@ fn parts_are_joined_to_what_one_run_makes() {
     let (_folder, whole) = undisturbed(&run());
     sort(&whole).unwrap();
     assert_eq!(shards(&merged), shards(&whole));
-    assert_eq!(
-        files(&merged)["failures.tsv"],
-        files(&whole)["failures.tsv"]
-    );
+    for list in ["failures.tsv", "remarks.tsv"] {
+        let (merged, whole) = (&files(&merged)[list], &files(&whole)[list]);
+        assert_eq!(merged, whole);
+        assert!(
+            whole
+                .trim_ascii_end()
+                .split(|&byte| byte == b'\n')
+                .is_sorted_by_key(index)
+        );
+    }
     assert_eq!(parts.each_ref().map(|part| files(part)), before);
+}
+
+/// The index of a line of a list; of the line of names, 0.
+fn index(line: &[u8]) -> u64 {
+    let text = String::from_utf8_lossy(line);
+    text.split('\t')
+        .next()
+        .and_then(|index| index.parse().ok())
+        .unwrap_or(0)
 }
 
 #[test]
