@@ -130,6 +130,7 @@ impl Ledger {
             "rows": totals.rows,
             "failed": totals.failed,
             "remarked": totals.remarked,
+            "not_finite": totals.not_finite,
             "overflowed": totals.overflowed,
             "residues": self.lengths.residues(),
             "residues_per_s": self.residues_per_s(),

@@ -126,6 +126,13 @@ fn remark(arguments: &Embed, totals: Totals) {
             count(totals.remarked, "record")
         ));
     }
+    if totals.not_finite > 0 {
+        terminal::warn(&format!(
+            "{} hold values that are not finite; {place}/remarks.tsv says which: the model is damaged, or its \
+             activations are beyond the range of --dtype",
+            count(totals.not_finite, "record")
+        ));
+    }
     if totals.overflowed > 0 {
         terminal::warn(&format!(
             "{} beyond 65504 became infinite in fp16; use --output-dtype fp32 to keep them",

@@ -178,6 +178,7 @@ impl Directory {
             failed: failed.len() as u64,
             same: 0,
             remarked: remarks.records,
+            not_finite: remarks.not_finite,
             records: differing,
             shards,
             failures,

@@ -40,6 +40,9 @@ pub struct WindowLine {
     /// How many of those with rows have remarks.
     #[serde(default)]
     pub remarked: u64,
+    /// How many of these have values that are not finite.
+    #[serde(default)]
+    pub not_finite: u64,
     /// Of copies, the records that have to be computed after all; of records that came again, which they are.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) records: Vec<u64>,

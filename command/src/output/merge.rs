@@ -240,6 +240,7 @@ fn join(lines: Vec<WindowLine>) -> Vec<WindowLine> {
                 whole.failures.extend(line.failures);
                 whole.waiting.extend(line.waiting);
                 whole.remarked += line.remarked;
+                whole.not_finite += line.not_finite;
                 whole.remarks.extend(line.remarks);
             }
         }

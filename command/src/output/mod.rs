@@ -27,7 +27,7 @@ use self::lock::Lock;
 use self::manifest::{Kind, Manifest};
 use self::remarks::Remarks;
 use self::shard::{Frame, Shapes, ShardLine};
-use self::values::Fresh;
+use self::values::{Fresh, Tally};
 use crate::error::{Error, Result};
 use crate::rows::{Outcome, Rows};
 
@@ -65,6 +65,8 @@ pub struct Totals {
     pub failed: u64,
     /// Records with rows on which there are remarks.
     pub remarked: u64,
+    /// Of these, records with values that are not finite as the tool gave them.
+    pub not_finite: u64,
     /// Finite values that became infinite in 16 bits.
     pub overflowed: u64,
 }
@@ -120,6 +122,7 @@ impl Directory {
         let mut batch = Batch::new(&self.path);
         let mut sorted = Sorted::of(rows);
         let mut shards = Vec::new();
+        let mut tallies = Vec::new();
         let run = &self.manifest.run;
         for output in run.outputs.iter().filter(|_| !sorted.done.is_empty()) {
             sorted.frame.shapes = self.shapes(output, rows, &sorted.done)?;
@@ -128,10 +131,11 @@ impl Directory {
                 output: &output.name,
                 records: &sorted.done,
                 stored: run.values,
-                overflowed: 0,
+                tallies: vec![Tally::default(); sorted.done.len()],
             };
             let shard = shard::write(&mut batch, run, output, &stem, &sorted.frame, &mut source)?;
-            let overflowed = source.overflowed;
+            let overflowed = source.tallies.iter().map(|tally| tally.overflowed).sum();
+            tallies.push((output.name.as_str(), source.tallies));
             shards.push(ShardLine {
                 overflowed,
                 ..shard
@@ -139,7 +143,8 @@ impl Directory {
         }
         let failures = write_sheet(&mut batch, &stem, "failed", "reason", &sorted.failed)?;
         let waiting = write_sheet(&mut batch, &stem, "waiting", "same_as", &sorted.waiting)?;
-        let remarks = Remarks::write(&mut batch, &stem, &sorted.remarks)?;
+        let remarks = sorted.remarks(rows, &tallies);
+        let remarks = Remarks::write(&mut batch, &stem, &remarks)?;
         let line = WindowLine {
             kind,
             number,
@@ -150,6 +155,7 @@ impl Directory {
             failed: sorted.failed.len() as u64,
             same: sorted.waiting.len() as u64,
             remarked: remarks.records,
+            not_finite: remarks.not_finite,
             records: if again {
                 sorted.positions()
             } else {
@@ -177,6 +183,7 @@ impl Directory {
                 rows: sum.rows + line.done,
                 failed: sum.failed + line.failed,
                 remarked: sum.remarked + line.remarked,
+                not_finite: sum.not_finite + line.not_finite,
                 overflowed: sum.overflowed
                     + line
                         .shards
@@ -244,7 +251,6 @@ struct Sorted<'a> {
     frame: Frame,
     failed: Vec<(Head<'a>, String)>,
     waiting: Vec<(Head<'a>, String)>,
-    remarks: Vec<(Head<'a>, String)>,
 }
 
 impl<'a> Sorted<'a> {
@@ -254,7 +260,6 @@ impl<'a> Sorted<'a> {
             frame: Frame::default(),
             failed: Vec::new(),
             waiting: Vec::new(),
-            remarks: Vec::new(),
         };
         for (record, outcome) in rows.outcomes.iter().enumerate() {
             let head = || Head::of(&rows.window, record);
@@ -268,17 +273,30 @@ impl<'a> Sorted<'a> {
                 Outcome::Elsewhere => {}
             }
         }
-        let remarks = rows.remarks.iter();
-        let remarks = remarks.filter(|remark| rows.outcomes[remark.record] == Outcome::Done);
-        sorted.remarks = remarks
-            .map(|remark| {
-                (
-                    Head::of(&rows.window, remark.record),
-                    escape(remark.text.as_bytes()),
-                )
-            })
-            .collect();
         sorted
+    }
+
+    /// Those on records with rows, and what there is to say of their values, of which each output has a tally a row.
+    fn remarks(&self, rows: &'a Rows, tallies: &[(&str, Vec<Tally>)]) -> Vec<(Head<'a>, String)> {
+        let mut said = rows.remarks.iter().peekable();
+        let mut remarks = Vec::new();
+        for (row, &record) in self.done.iter().enumerate() {
+            let head = || Head::of(&rows.window, record);
+            while said.next_if(|remark| remark.record < record).is_some() {}
+            while let Some(remark) = said.next_if(|remark| remark.record == record) {
+                remarks.push((head(), escape(remark.text.as_bytes())));
+            }
+            let tallies: Vec<_> = tallies
+                .iter()
+                .map(|(output, rows)| (*output, rows[row]))
+                .collect();
+            remarks.extend(
+                remarks::on_values(&tallies)
+                    .into_iter()
+                    .map(|text| (head(), text)),
+            );
+        }
+        remarks
     }
 
     /// Of the records that need nothing more.

@@ -70,6 +70,15 @@ impl ValueType {
             Self::Float16 => 2,
         }
     }
+
+    /// The least value that is stored as infinite. Of halves, 65520 lies midway between the largest, 65504, and the next that
+    /// there would be, and goes to the even one, which is that.
+    pub(super) fn limit(self) -> f32 {
+        match self {
+            Self::Float32 => f32::INFINITY,
+            Self::Float16 => 65520.0,
+        }
+    }
 }
 
 /// In what files values are stored.

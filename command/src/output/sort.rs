@@ -84,6 +84,7 @@ impl Directory {
             failed: failed.len() as u64,
             same: 0,
             remarked: remarks.records,
+            not_finite: remarks.not_finite,
             shards,
             failures: write_sheet(batch, &stem, "failed", "reason", &with_heads(&failed))?,
             waiting: Vec::new(),

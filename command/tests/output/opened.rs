@@ -7,7 +7,7 @@ use toolpool_command::output::{Directory, Layout, Run, ValueType};
 use toolpool_command::rows::{Outcome, Values};
 
 use crate::folders::{MADE, files, names, undisturbed};
-use crate::made::run;
+use crate::made::{fails, run, same_as};
 
 #[test]
 fn another_run_is_refused_with_what_differs_and_force_starts_anew() {
@@ -153,6 +153,59 @@ fn sorting_keeps_the_count_of_what_became_infinite() {
     assert_eq!(output.totals().overflowed, before + 1);
     output.sort().unwrap();
     assert_eq!(output.totals().overflowed, before + 1);
+}
+
+#[test]
+fn values_that_are_not_finite_are_counted_and_their_records_listed() {
+    let finite = [0.0, 1.0, -2.0, 3.0, f32::MAX];
+    let folder = tempfile::tempdir().unwrap();
+    let mut run = run();
+    run.outputs.truncate(1);
+    let rows = |number, values: [f32; 5]| {
+        let mut rows = MADE.rows(number, |_| None);
+        rows.values = Box::new(Large(values.into()));
+        rows
+    };
+    let mut output = Directory::open(folder.path(), &run, false).unwrap();
+    for number in 0..MADE.windows() {
+        // The first window has them all: what waits for a record of it has them too.
+        output
+            .write(&rows(
+                number,
+                if number == 0 {
+                    [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 0.0, 1.0]
+                } else {
+                    finite
+                },
+            ))
+            .unwrap();
+    }
+    output.duplicates().unwrap();
+    let with = |index: &u64| same_as(*index).unwrap_or(*index) < MADE.window && !fails(*index);
+    let expected: Vec<u64> = (0..MADE.records).filter(with).collect();
+    assert!(
+        expected.len() as u64 > MADE.window - 4,
+        "copies are among them"
+    );
+    for sorted in [false, true] {
+        if sorted {
+            output.sort().unwrap();
+        }
+        assert_eq!(output.totals().not_finite, expected.len() as u64);
+    }
+    let totals = output.finish(&Vec::new()).unwrap();
+    assert_eq!(
+        totals.rows,
+        (0..MADE.records).filter(|&index| !fails(index)).count() as u64
+    );
+    let text = fs::read_to_string(folder.path().join("remarks.tsv")).unwrap();
+    let lines = text
+        .lines()
+        .filter(|line| line.ends_with("\tvalues that are not finite: 3 of mean"));
+    let listed: Vec<u64> = lines
+        .map(|line| line.split('\t').next().unwrap().parse().unwrap())
+        .collect();
+    assert_eq!(listed, expected);
 }
 
 struct Large(Vec<f32>);
