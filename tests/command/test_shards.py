@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -124,4 +125,18 @@ def test_the_manifest_says_that_long_sequences_ran_in_windows(tmp_path: Path):
     embed(fasta, tmp_path / "out", "--on-long", "window", "--max-length", 20)
     manifest = (tmp_path / "out/manifest.jsonl").read_text()
     assert '"on-long":"window"' in manifest and '"overlap":"10"' in manifest
-    assert MODEL not in manifest, "the model is known by its digest, wherever it lies"
+
+
+def test_the_manifest_names_the_model_and_the_input_and_neither_must_stay(tmp_path: Path):
+    fasta = write_fasta(tmp_path / "proteins.fasta", proteins(20))
+    options = ["--window", "10"]
+    embed(fasta, tmp_path / "out", *options)
+    model = tmp_path / "model"
+    model.symlink_to(MODEL)
+    moved = fasta.rename(tmp_path / "moved.fasta")
+    (tmp_path / "out/mean/00000001.parquet").unlink()
+    arguments = ["embed", moved, "-m", model, "-o", tmp_path / "out", "--devices", "cpu*2"]
+    assert run(*arguments, *options).returncode == 0
+    head = json.loads((tmp_path / "out/manifest.jsonl").read_text().splitlines()[0])["run"]["run"]
+    assert head["named"] == {"model": MODEL, "inputs": [str(fasta)]}
+    assert len(head["settings"]["model"]) == 32, "its digest"

@@ -21,7 +21,7 @@ use toolpool::report::words::{count, whole};
 use crate::args::{Embed, LogLevel};
 use crate::error::{Error, Result};
 use crate::input::{self, Input};
-use crate::output::{Directory, Run, Summary, Totals};
+use crate::output::{Directory, Named, Run, Summary, Totals};
 use crate::progress::Progress;
 use crate::stop::Stop;
 use crate::terminal::{self, Ending};
@@ -240,5 +240,9 @@ fn description(arguments: &Embed, model: &Model, pool: &Pool) -> Run {
         format: arguments.format.into(),
         shard: arguments.shard,
         settings,
+        named: Named {
+            model: arguments.model.clone(),
+            inputs: arguments.inputs.clone(),
+        },
     }
 }

@@ -33,7 +33,7 @@ use crate::rows::{Outcome, Rows};
 
 pub use self::manifest::WindowLine;
 pub use self::merge::merge;
-pub use self::run::{Format, Layout, Output, Part, Run, ValueType};
+pub use self::run::{Format, Layout, Named, Output, Part, Run, ValueType};
 
 /// The folder of the sheets of records that have no row in a window.
 const RECORDS: &str = "records";

@@ -15,9 +15,18 @@ pub struct Run {
     pub format: Format,
     /// Which part of the input this directory holds; `None` for all of it.
     pub shard: Option<Part>,
-    /// All else on which the rows depend, as names and values to be shown: the model and its digest, the tool's
-    /// options, how long proteins are treated, how windows are cut.
+    /// All else on which the rows depend, as names and values to be shown: the model's digest, the tool's options, how long proteins are treated, how windows are cut.
     pub settings: BTreeMap<String, String>,
+    #[serde(default)]
+    pub named: Named,
+}
+
+/// What the command that began the run named, as it was given: for who reads the directory. A run goes on under other
+/// names, as its model is known by a digest and its input by those of its windows.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Named {
+    pub model: String,
+    pub inputs: Vec<String>,
 }
 
 /// An output that is kept.

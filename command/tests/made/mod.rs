@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 
 use toolpool_command::error::Result;
-use toolpool_command::output::{Directory, Format, Layout, Output, Run, ValueType, Written};
+use toolpool_command::output::{Directory, Format, Layout, Named, Output, Run, ValueType, Written};
 use toolpool_command::rows::{Outcome, Remark, Rows, Values};
 use toolpool_command::window::Window;
 
@@ -31,6 +31,10 @@ pub fn run() -> Run {
         format: Format::Parquet,
         shard: None,
         settings: BTreeMap::from([("model".into(), "made".into())]),
+        named: Named {
+            model: "lab/made".into(),
+            inputs: vec!["proteins.fasta".into()],
+        },
     }
 }
 

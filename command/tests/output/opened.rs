@@ -6,7 +6,7 @@ use toolpool_command::error::Error;
 use toolpool_command::output::{Directory, Layout, Run, ValueType};
 use toolpool_command::rows::{Outcome, Values};
 
-use crate::folders::{MADE, files, names, undisturbed};
+use crate::folders::{MADE, files, go_on, names, undisturbed, whole};
 use crate::made::{fails, run, same_as};
 
 #[test]
@@ -42,6 +42,16 @@ fn another_run_is_refused_with_what_differs_and_force_starts_anew() {
         ["manifest.jsonl", "notes.txt"].map(String::from).into()
     );
     assert!(!directory.join("contacts").exists());
+}
+
+#[test]
+fn a_run_goes_on_under_other_names_and_keeps_those_that_it_began_with() {
+    let (_folder, directory) = undisturbed(&run());
+    let mut moved = run();
+    moved.named.model = "/models/made".into();
+    moved.named.inputs = vec!["moved/proteins.fasta".into(), "more.fasta".into()];
+    go_on(&directory, &moved);
+    assert_eq!(&files(&directory), whole(&run()));
 }
 
 #[test]
