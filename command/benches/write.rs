@@ -63,6 +63,7 @@ fn compare(directory: &Path, name: &str, layout: Layout, format: Format, values:
         format,
         shard: None,
         settings: Default::default(),
+        named: Default::default(),
     };
     let shards = directory.join("shards");
     let mut output = Directory::open(&shards, &run, true).expect("a new directory");
@@ -147,6 +148,7 @@ fn rows(layout: Layout) -> Rows {
         window,
         digest: 0,
         outcomes: vec![Outcome::Done; records],
+        remarks: Vec::new(),
         values: Box::new(Made {
             shape,
             size,

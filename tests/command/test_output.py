@@ -17,6 +17,7 @@ import polars as pl
 import pyarrow.parquet as pq
 import pytest
 import xxhash
+from conftest import MODEL, proteins, report, run, write_fasta
 
 ROOT = Path(__file__).resolve().parents[2]
 RECORDS, WINDOW, WIDTH = 600, 250, 8
@@ -187,11 +188,48 @@ def test_failures_have_their_reasons(outputs, directory):
     assert got == [(index, name(index)[1], words.format(source[index])) for index in failed]
 
 
+@pytest.mark.parametrize("directory", ["parquet", "npy"])
+def test_remarks_are_on_every_record_that_they_are_true_of(outputs, directory):
+    head, *lines = (outputs / directory / "remarks.tsv").read_text().splitlines()
+    assert head == "index\tid\tremark"
+    expected = [
+        (index, name(index)[1], rf"remark {number} on record {first(index)}\tand more")
+        for index in DONE
+        for number in range(max(0, first(index) % 9 - 6))
+    ]
+    got = [(int(index), *rest) for index, *rest in (line.split("\t") for line in lines)]
+    assert len(got) > 50
+    assert sorted(got) == expected
+
+
+def test_a_broken_checkpoint_is_said(tmp_path):
+    from safetensors.numpy import load_file, save_file
+
+    model = tmp_path / "model"
+    shutil.copytree(MODEL, model)
+    weights = load_file(model / "model.safetensors")
+    weights["esm.encoder.emb_layer_norm_after.weight"][:] = np.nan
+    save_file(weights, model / "model.safetensors", metadata={"format": "pt"})
+    fasta = write_fasta(tmp_path / "proteins.fasta", proteins(20))
+    arguments = ["-m", model, "-o", tmp_path / "out", "--devices", "cpu*2"]
+    ended = run("embed", fasta, *arguments)
+    assert ended.returncode == 0, "they are no failures"
+    assert b"20 records hold values that are not finite" in ended.stderr
+    assert report(tmp_path / "out")["not_finite"] == 20
+    listed = (tmp_path / "out/remarks.tsv").read_text().splitlines()[1:]
+    assert sorted(int(line.split("\t")[0]) for line in listed) == list(range(20))
+    assert all(
+        re.fullmatch(r".*\tvalues that are not finite: \d+ of mean", line) for line in listed
+    )
+
+
 def test_the_manifest_is_json_by_line(outputs):
     lines = [
         json.loads(line) for line in (outputs / "parquet/manifest.jsonl").read_text().splitlines()
     ]
-    assert lines[0]["run"]["run"]["settings"] == {"model": "made"}
+    head = lines[0]["run"]["run"]
+    assert head["settings"] == {"model": "made"}
+    assert head["named"] == {"model": "lab/made", "inputs": ["proteins.fasta"]}
     windows = [line["window"] for line in lines[1:-1]]
     assert [window["first"] for window in windows if window["kind"] == "window"] == [0, 250, 500]
     assert sum(window["done"] for window in windows) == len(DONE)

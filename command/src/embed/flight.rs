@@ -1,6 +1,7 @@
 //! A window under way: its job, and the rows that come of it.
 
 use std::collections::HashSet;
+use std::fmt::Display;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,7 +17,7 @@ use super::long::{self, Pieces};
 use super::model::Model;
 use super::reader::Task;
 use crate::error::{Error, Result};
-use crate::rows::{Outcome, Rows, Values};
+use crate::rows::{Outcome, Remark, Rows, Values};
 use crate::tool::{measure, refused};
 use crate::window::Window;
 
@@ -124,7 +125,7 @@ impl Flight {
         if all > 0.0 { done / all } else { 1.0 }
     }
 
-    /// What its records came to, and the tool's remarks on some. It must be over.
+    /// What its records came to. It must be over.
     ///
     /// # Errors
     /// Why a job failed as a whole, which the whole run then does.
@@ -148,26 +149,27 @@ impl Flight {
         let mut remarks = Vec::new();
         let mut failed = Failed::default();
         for (record, place) in self.places.iter().enumerate() {
-            let mut remark = |warning: Option<&toolpool::text::Text>| {
-                let position = window.first + record as u64;
-                remarks.extend(warning.map(|text| Remark {
-                    position,
-                    text: text.to_string(),
-                }));
-            };
+            let mut remark = |text| remarks.push(Remark { record, text });
             let sequence = window.sequences.get(record);
             let length = sequence.len();
             let made = match (place, &joined) {
                 (Place::Item(item), _) => {
-                    remark(whole.warning(*item));
+                    if let Some(warning) = whole.warning(*item) {
+                        remark(warning.to_string());
+                    }
                     failed.add(&whole, *item, sequence, &*model.tool)?;
                     item_cells(&whole, *item, names)
                 }
                 (Place::Pieces(of), Some((results, ranges))) => {
-                    for piece in of.clone() {
-                        remark(results.warning(piece));
-                        let residues = &sequence[ranges[piece].clone()];
-                        failed.add(results, piece, residues, &*model.tool)?;
+                    remark(format!(
+                        "the sequence of {length} residues ran in {} windows (--on-long window)",
+                        of.len()
+                    ));
+                    for (piece, range) in of.clone().zip(&ranges[of.clone()]) {
+                        if let Some(warning) = results.warning(piece) {
+                            remark(of_piece(range, warning));
+                        }
+                        failed.add(results, piece, &sequence[range.clone()], &*model.tool)?;
                     }
                     let pieces = of.clone().map(|piece| (piece, ranges[piece].clone()));
                     joined_cells(results, &pieces.collect::<Vec<_>>(), length, names)
@@ -186,13 +188,13 @@ impl Flight {
                 window,
                 digest,
                 outcomes,
+                remarks,
                 values: Box::new(Table {
                     names,
                     cells,
                     whole,
                 }),
             },
-            remarks,
             failed_residues,
         })
     }
@@ -201,7 +203,6 @@ impl Flight {
 /// What a window came to.
 pub struct Landed {
     pub rows: Rows,
-    pub remarks: Vec<Remark>,
     /// Residues by slot, as [`residues`] counts them, of what failed: it was not computed.
     pub failed_residues: Vec<u64>,
 }
@@ -242,11 +243,9 @@ impl<'a> Failed<'a> {
     }
 }
 
-/// What the tool says about a record whose outputs it gives: that it was cut, or holds letters that it does not know.
-pub struct Remark {
-    /// Of the record, in the whole input.
-    pub position: u64,
-    pub text: String,
+/// What is said of a piece of a sequence.
+fn of_piece(range: &Range<usize>, said: impl Display) -> String {
+    format!("residues {} to {}: {said}", range.start + 1, range.end)
 }
 
 /// Adds the one item of a record.
@@ -376,8 +375,8 @@ fn joined_cell(
     let mut given = Vec::with_capacity(pieces.len());
     let mut width = 0;
     for (piece, range) in pieces {
-        let (shape, values) = floats(results, *piece, &of_pieces)
-            .map_err(|reason| format!("residues {} to {}: {reason}", range.start + 1, range.end))?;
+        let (shape, values) =
+            floats(results, *piece, &of_pieces).map_err(|reason| of_piece(range, reason))?;
         width = shape.last().copied().unwrap_or(1);
         given.push((range.clone(), values));
     }

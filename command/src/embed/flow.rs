@@ -15,7 +15,7 @@ use toolpool::pool::{JobOptions, Pool, Progress};
 use toolpool::report::words::count;
 use toolpool::report::{Report, SlotReport};
 
-use super::flight::{Flight, Landed, residues};
+use super::flight::{Flight, residues};
 use super::ledger::Ledger;
 use super::model::Model;
 use super::reader::{Reader, Task};
@@ -251,8 +251,8 @@ impl Way<'_> {
             self.ledger.add_report(report, flight.began);
         }
         let mut landed = flight.land(self.flow.model, &self.names)?;
-        in_own_words(&mut landed);
-        self.ledger.add(&mut landed);
+        in_own_words(&mut landed.rows);
+        self.ledger.add(&landed);
         self.flow
             .sizing
             .learn(self.ledger.lengths.residues(), self.ledger.began.elapsed());
@@ -289,13 +289,13 @@ impl Way<'_> {
 }
 
 /// Says why records failed, and what the tool remarked, as a user of the command understands it.
-fn in_own_words(landed: &mut Landed) {
-    for outcome in &mut landed.rows.outcomes {
+fn in_own_words(rows: &mut Rows) {
+    for outcome in &mut rows.outcomes {
         if let Outcome::Failed(reason) = outcome {
             *reason = tool::in_own_words(reason);
         }
     }
-    for remark in &mut landed.remarks {
+    for remark in &mut rows.remarks {
         remark.text = tool::in_own_words(&remark.text);
     }
 }

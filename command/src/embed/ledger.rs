@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use toolpool::report::words::{count, time, whole};
 use toolpool::report::{Report, SlotReport, Span, What};
 
-use super::flight::{Landed, Remark, residues};
+use super::flight::{Landed, residues};
 use super::histogram::{self, Histogram};
 use crate::devices::aligned;
 use crate::output::{Summary, Totals, Written};
@@ -16,8 +16,6 @@ use crate::window::Window;
 
 /// As many batches are kept one by one for the trace and the timeline; of later windows, one span a slot.
 const MOST_SPANS: usize = 100_000;
-/// So many remarks of the tool are kept, in words.
-const MOST_REMARKS: usize = 100;
 
 /// Sums over the windows of this session; what earlier sessions did is in the directory.
 pub struct Ledger {
@@ -27,7 +25,6 @@ pub struct Ledger {
     failed_residues: Vec<u64>,
     pub lengths: Histogram,
     pub counts: Counts,
-    remarks: Vec<Remark>,
 }
 
 /// Records.
@@ -38,8 +35,6 @@ pub struct Counts {
     pub failed: u64,
     /// Equal to others and not computed again: of the same window, and of earlier ones.
     pub saved: u64,
-    /// With a remark of the tool.
-    pub remarked: u64,
     /// Of windows that were there already.
     pub resumed: u64,
     pub windows: u64,
@@ -58,15 +53,13 @@ impl Ledger {
                 resumed,
                 ..Counts::default()
             },
-            remarks: Vec::new(),
         }
     }
 
     /// Adds a window that is over.
-    pub fn add(&mut self, landed: &mut Landed) {
+    pub fn add(&mut self, landed: &Landed) {
         let Landed {
             rows,
-            remarks,
             failed_residues,
         } = landed;
         let failed = |outcome: &&Outcome| matches!(outcome, Outcome::Failed(_));
@@ -76,9 +69,6 @@ impl Ledger {
         self.counts.records += rows.outcomes.iter().filter(mine).count() as u64;
         self.counts.failed += rows.outcomes.iter().filter(failed).count() as u64;
         self.counts.saved += rows.outcomes.iter().filter(same).count() as u64;
-        self.counts.remarked += remarks.len() as u64;
-        self.remarks.append(remarks);
-        self.remarks.truncate(MOST_REMARKS);
         let slots = self.failed_residues.len().max(failed_residues.len());
         self.failed_residues.resize(slots, 0);
         for (all, one) in self.failed_residues.iter_mut().zip(failed_residues) {
@@ -143,12 +133,6 @@ impl Ledger {
         &self.report.slots
     }
 
-    /// The tool's remarks, the first of them.
-    #[must_use]
-    pub fn remarks(&self) -> &[Remark] {
-        &self.remarks
-    }
-
     /// The files beside the shards.
     #[must_use]
     pub fn summary(&self, totals: Totals) -> Summary {
@@ -168,18 +152,15 @@ impl Ledger {
     pub fn json(&self, totals: Totals) -> Value {
         let report = self.report();
         let session: Value = serde_json::from_str(&report.json()).unwrap_or_default();
-        let remarks = self
-            .remarks
-            .iter()
-            .map(|remark| json!({"index": remark.position, "remark": remark.text}));
         json!({
             "rows": totals.rows,
             "failed": totals.failed,
+            "remarked": totals.remarked,
+            "not_finite": totals.not_finite,
             "overflowed": totals.overflowed,
             "residues": self.all_residues(),
             "residues_per_s": self.residues_per_s(),
             "session": self.counts,
-            "remarks": remarks.collect::<Vec<_>>(),
             "pool": session,
         })
     }

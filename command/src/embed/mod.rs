@@ -22,7 +22,7 @@ use toolpool::report::words::{count, whole};
 use crate::args::{Embed, LogLevel};
 use crate::error::{Error, Result};
 use crate::input::{self, Input};
-use crate::output::{Directory, Run, Summary, Totals};
+use crate::output::{Directory, Named, Run, Summary, Totals};
 use crate::progress::Progress;
 use crate::stop::Stop;
 use crate::terminal::{self, Ending, Work};
@@ -137,7 +137,7 @@ fn end(arguments: &Embed, mut directory: Directory, ledger: &Ledger) -> Result<E
         _ => ledger.summary(totals),
     };
     let totals = directory.finish(&summary)?;
-    remark(arguments, ledger, totals);
+    remark(arguments, totals);
     if arguments.json {
         let earlier = (ledger.counts.windows == 0).then(|| earlier_report(arguments));
         let now = || format!("{:#}", ledger.json(totals));
@@ -154,21 +154,19 @@ fn earlier_report(arguments: &Embed) -> Option<String> {
 }
 
 /// What the user should know of the rows, beside that they are there.
-fn remark(arguments: &Embed, ledger: &Ledger, totals: Totals) {
-    let counts = &ledger.counts;
+fn remark(arguments: &Embed, totals: Totals) {
     let place = arguments.output.display();
-    if counts.remarked > 0 {
-        let first = ledger.remarks().first();
-        let first = first.map(|remark| {
-            format!(
-                "; the first is of index {}: {}",
-                remark.position, remark.text
-            )
-        });
+    if totals.remarked > 0 {
         terminal::warn(&format!(
-            "there are remarks on {} (see report.json){}",
-            count(counts.remarked, "record"),
-            first.unwrap_or_default()
+            "there are remarks on {}; {place}/remarks.tsv says which, and what",
+            count(totals.remarked, "record")
+        ));
+    }
+    if totals.not_finite > 0 {
+        terminal::warn(&format!(
+            "{} hold values that are not finite; {place}/remarks.tsv says which: the model is damaged, or its \
+             activations are beyond the range of --dtype",
+            count(totals.not_finite, "record")
         ));
     }
     if totals.overflowed > 0 {
@@ -278,5 +276,9 @@ fn description(arguments: &Embed, model: &Model, pool: &Pool) -> Run {
         format: arguments.format.into(),
         shard: arguments.shard,
         settings,
+        named: Named {
+            model: arguments.model.clone(),
+            inputs: arguments.inputs.clone(),
+        },
     }
 }

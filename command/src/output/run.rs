@@ -15,9 +15,18 @@ pub struct Run {
     pub format: Format,
     /// Which part of the input this directory holds; `None` for all of it.
     pub shard: Option<Part>,
-    /// All else on which the rows depend, as names and values to be shown: the model and its digest, the tool's
-    /// options, how long proteins are treated, how windows are cut.
+    /// All else on which the rows depend, as names and values to be shown: the model's digest, the tool's options, how long proteins are treated, how windows are cut.
     pub settings: BTreeMap<String, String>,
+    #[serde(default)]
+    pub named: Named,
+}
+
+/// What the command that began the run named, as it was given: for who reads the directory. A run goes on under other
+/// names, as its model is known by a digest and its input by those of its windows.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Named {
+    pub model: String,
+    pub inputs: Vec<String>,
 }
 
 /// An output that is kept.
@@ -68,6 +77,15 @@ impl ValueType {
         match self {
             Self::Float32 => 4,
             Self::Float16 => 2,
+        }
+    }
+
+    /// The least value that is stored as infinite. Of halves, 65520 lies midway between the largest, 65504, and the next that
+    /// there would be, and goes to the even one, which is that.
+    pub(super) fn limit(self) -> f32 {
+        match self {
+            Self::Float32 => f32::INFINITY,
+            Self::Float16 => 65520.0,
         }
     }
 }

@@ -47,7 +47,9 @@ fn part(folder: &Path, index: u32) -> PathBuf {
         (first % 3 + 1 != u64::from(index)).then_some(Outcome::Elsewhere)
     };
     for number in 0..MADE.windows() {
-        output.write(&MADE.rows(number, elsewhere)).unwrap();
+        if !output.finished().iter().any(|line| line.number == number) {
+            output.write(&MADE.rows(number, elsewhere)).unwrap();
+        }
     }
     assert_eq!(output.duplicates().unwrap(), Vec::<u64>::new());
     output.finish(&Vec::new()).unwrap();
@@ -69,11 +71,26 @@ fn parts_are_joined_to_what_one_run_makes() {
     let (_folder, whole) = undisturbed(&run());
     sort(&whole).unwrap();
     assert_eq!(shards(&merged), shards(&whole));
-    assert_eq!(
-        files(&merged)["failures.tsv"],
-        files(&whole)["failures.tsv"]
-    );
+    for list in ["failures.tsv", "remarks.tsv"] {
+        let (merged, whole) = (&files(&merged)[list], &files(&whole)[list]);
+        assert_eq!(merged, whole);
+        assert!(
+            whole
+                .trim_ascii_end()
+                .split(|&byte| byte == b'\n')
+                .is_sorted_by_key(index)
+        );
+    }
     assert_eq!(parts.each_ref().map(|part| files(part)), before);
+}
+
+/// The index of a line of a list; of the line of names, 0.
+fn index(line: &[u8]) -> u64 {
+    let text = String::from_utf8_lossy(line);
+    text.split('\t')
+        .next()
+        .and_then(|index| index.parse().ok())
+        .unwrap_or(0)
 }
 
 #[test]
@@ -116,18 +133,42 @@ fn parts_are_copied_to_another_disk_unless_they_are_damaged() {
     joined(&parts, &linked).unwrap();
     assert_eq!(files(&merged), files(&linked));
 
-    let damaged = parts[1].join("contacts/00000002.safetensors");
+    refuses_a_damaged_shard(&parts, &disk.path().join("again"));
+}
+
+#[test]
+fn a_part_whose_shard_is_damaged_is_refused_before_the_whole_says_that_it_is_complete() {
+    let folder = tempfile::tempdir().unwrap();
+    let parts = [1, 2, 3].map(|index| part(folder.path(), index));
+    let merged = folder.path().join("merged");
+    refuses_a_damaged_shard(&parts, &merged);
+
+    // What the refusal says to do.
+    fs::remove_file(parts[1].join(DAMAGED)).unwrap();
+    part(folder.path(), 2);
+    joined(&parts, &merged).unwrap();
+    assert_eq!(verify(&merged).unwrap(), Vec::<String>::new());
+}
+
+const DAMAGED: &str = "contacts/00000002.safetensors";
+
+/// Flips a bit of a part's shard, whose size stays, and merges.
+fn refuses_a_damaged_shard(parts: &[PathBuf], merged: &Path) {
+    let damaged = parts[1].join(DAMAGED);
     let mut bytes = fs::read(&damaged).unwrap();
     bytes[77] ^= 1;
-    fs::remove_file(&damaged).unwrap(); // not through the link
+    fs::remove_file(&damaged).unwrap(); // not through a link
     fs::write(&damaged, bytes).unwrap();
-    let again = disk.path().join("again");
-    let refused = joined(&parts, &again).unwrap_err().to_string();
-    assert!(
-        refused.contains("part2/contacts/00000002.safetensors does not have the checksum"),
-        "{refused}"
-    );
-    assert_eq!(names(&again), ["manifest.jsonl".to_owned()].into());
+    let refused = joined(parts, merged).unwrap_err().to_string();
+    for words in [
+        "part2: ",
+        DAMAGED,
+        "does not have the checksum",
+        "give the command of this part again",
+    ] {
+        assert!(refused.contains(words), "{refused}");
+    }
+    assert_eq!(names(merged), ["manifest.jsonl".to_owned()].into());
 }
 
 #[test]
