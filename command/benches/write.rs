@@ -58,6 +58,7 @@ fn compare(directory: &Path, name: &str, layout: Layout, format: Format, values:
         outputs: vec![Output {
             name: name.into(),
             layout,
+            inner: Vec::new(),
         }],
         values,
         format,

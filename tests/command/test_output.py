@@ -17,7 +17,7 @@ import polars as pl
 import pyarrow.parquet as pq
 import pytest
 import xxhash
-from conftest import MODEL, proteins, report, run, write_fasta
+from conftest import MODEL, contents, embed, proteins, report, run, write_fasta
 
 ROOT = Path(__file__).resolve().parents[2]
 RECORDS, WINDOW, WIDTH = 600, 250, 8
@@ -200,6 +200,51 @@ def test_remarks_are_on_every_record_that_they_are_true_of(outputs, directory):
     got = [(int(index), *rest) for index, *rest in (line.split("\t") for line in lines)]
     assert len(got) > 50
     assert sorted(got) == expected
+
+
+@pytest.fixture(params=["empty", "failed"])
+def without_rows(request, tmp_path):
+    """An input without records, or one whose records all fail."""
+    path = tmp_path / "proteins.fasta"
+    path.write_text({"empty": "", "failed": ">a\n>b\n"}[request.param])
+    return path
+
+
+def test_a_run_without_rows_can_be_read(without_rows, tmp_path):
+    from safetensors.numpy import load_file
+
+    out = tmp_path / "out"
+    options = ["--outputs", "mean,bos,per_residue,logits,contacts", "--output-dtype", "fp16"]
+    code = 0 if without_rows.stat().st_size == 0 else 1
+    embed(without_rows, out, *options, code=code)
+    width = json.loads((Path(MODEL) / "config.json").read_text())["hidden_size"]
+    for output in ["mean", "bos"]:
+        table = pq.read_table(out / output)
+        assert table.num_rows == 0
+        value = f"fixed_size_list<item: halffloat not null>[{width}]"
+        assert [str(field.type) for field in table.schema][-1] == value
+    values = pl.scan_parquet(out / "mean/*.parquet").sort("index").collect()["value"].to_numpy()
+    assert values.shape == (0, width)
+    shapes = {"per_residue": (0, width), "logits": (0, 33), "contacts": (0,)}
+    for output, shape in shapes.items():
+        (path,) = (out / output).glob("*.safetensors")
+        assert load_file(path)["values"].shape == shape
+        assert load_file(path)["values"].dtype == "float16"
+        assert len(pl.read_parquet(out / output / "index.parquet")) == 0
+    (total,) = printed([sys.executable, "-c", program("python", "# torch")], out)
+    assert float(total) == 0
+    before = contents(out)
+    embed(without_rows, out, *options, code=code)
+    assert contents(out) == before
+    assert run("verify", out).returncode == 0
+
+
+def test_a_run_without_rows_can_be_read_as_npy(without_rows, tmp_path):
+    code = 0 if without_rows.stat().st_size == 0 else 1
+    embed(without_rows, tmp_path / "out", "--format", "npy", code=code)
+    (path,) = (tmp_path / "out/mean").glob("*.npy")
+    assert np.load(path).shape[0] == 0
+    assert path.with_suffix(".tsv").read_text() == "index\tid\tlength\thash\tshape\n"
 
 
 def test_a_broken_checkpoint_is_said(tmp_path):

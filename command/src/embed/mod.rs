@@ -133,7 +133,7 @@ fn end(arguments: &Embed, mut directory: Directory, ledger: &Ledger) -> Result<E
     let totals = directory.totals();
     let summary = match ledger.counts.windows {
         // What an earlier session wrote says more than that there was nothing left to do.
-        0 => Summary::new(),
+        0 if totals.rows + totals.failed > 0 => Summary::new(),
         _ => ledger.summary(totals),
     };
     let totals = directory.finish(&summary)?;

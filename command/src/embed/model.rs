@@ -82,7 +82,7 @@ impl Model {
         Ok(Self {
             tool,
             long,
-            outputs: named(&arguments.outputs, &layers),
+            outputs: named(&arguments.outputs, &layers, config.hidden_size),
             record_bytes,
             residue_bytes,
             settings: settings(arguments, &directory, &layers)?,
@@ -164,13 +164,14 @@ fn options(arguments: &Embed, outputs: &[String]) -> Vec<(&'static str, Option<S
 }
 
 /// As the tool names its outputs: by layer, where there are several.
-fn named(outputs: &[String], layers: &[i64]) -> Vec<Output> {
+fn named(outputs: &[String], layers: &[i64], width: usize) -> Vec<Output> {
     let mut named: Vec<Output> = Vec::new();
     for output in outputs {
-        let layout = match output.as_str() {
-            "mean" | "bos" => Layout::Row,
-            "contacts" => Layout::Ragged,
-            _ => Layout::Matrix,
+        let (layout, inner) = match output.as_str() {
+            "mean" | "bos" => (Layout::Row, vec![width]),
+            "contacts" => (Layout::Ragged, Vec::new()),
+            "logits" => (Layout::Matrix, vec![ALPHABET]),
+            _ => (Layout::Matrix, vec![width]),
         };
         let names = match output.as_str() {
             "mean" | "bos" | "per_residue" if layers.len() > 1 => layers
@@ -181,7 +182,11 @@ fn named(outputs: &[String], layers: &[i64]) -> Vec<Output> {
         };
         for name in names {
             if named.iter().all(|known| known.name != name) {
-                named.push(Output { name, layout });
+                named.push(Output {
+                    name,
+                    layout,
+                    inner: inner.clone(),
+                });
             }
         }
     }
@@ -280,7 +285,7 @@ mod tests {
 
     fn names(outputs: &[&str], layers: &[i64]) -> Vec<String> {
         let outputs: Vec<String> = outputs.iter().map(ToString::to_string).collect();
-        named(&outputs, layers)
+        named(&outputs, layers, 320)
             .into_iter()
             .map(|output| output.name)
             .collect()

@@ -2,17 +2,31 @@
 
 use std::io::{BufWriter, Write};
 
-use super::file::{self, FileLine};
+use super::file::{self, Batch, FileLine};
 use super::heads::escape;
+use super::manifest::Kind;
+use super::open::remove_unlisted;
 use super::run::{Format, Layout};
-use super::shard::{Index, Shard};
-use super::{Directory, FAILURES, INDEX, REMARKS, Summary, Totals, WindowLine, manifest, sheet};
+use super::shard::{self, Frame, Index, Shapes, Shard};
+use super::values::Nothing;
+use super::{
+    Directory, FAILURES, INDEX, REMARKS, Summary, Totals, WindowLine, manifest, sheet, stem,
+};
 use crate::error::{Error, Result};
 
 impl Directory {
-    /// Ends the run: writes `summary`, `failures.tsv`, `remarks.tsv` and the indexes of outputs in safetensors, then the manifest
-    /// anew, with its lines in order and one that says that the run has ended.
+    /// Ends the run: writes `summary`, `failures.tsv`, `remarks.tsv` and the indexes of outputs in safetensors, then
+    /// the manifest anew, with its lines in order and one that says that the run has ended.
     pub fn finish(mut self, summary: &Summary) -> Result<Totals> {
+        let path = self.path.clone();
+        let mut batch = Batch::new(&path);
+        let windows = &mut self.manifest.windows;
+        windows.retain(|line| line.kind != Kind::Empty);
+        if self.totals().rows == 0 {
+            let empty = self.write_empty(&mut batch)?;
+            self.manifest.windows.push(empty);
+        }
+        batch.publish()?;
         self.write_list(FAILURES, "reason", |line| &line.failures)?;
         self.write_list(REMARKS, "remark", |line| &line.remarks)?;
         self.write_indexes()?;
@@ -21,7 +35,35 @@ impl Directory {
         }
         self.manifest.ended = true;
         self.manifest.rewrite()?;
+        batch.keep();
+        remove_unlisted(&self.path, &self.manifest)?;
         Ok(self.totals())
+    }
+
+    /// A shard of every output, without rows: readers find its columns and its type.
+    fn write_empty(&self, batch: &mut Batch) -> Result<WindowLine> {
+        let kind = Kind::Empty;
+        let run = &self.manifest.run;
+        let mut shards = Vec::new();
+        for output in &run.outputs {
+            let frame = Frame {
+                shapes: Shapes::new(output.layout.rank(), &output.inner),
+                ..Frame::default()
+            };
+            shards.push(shard::write(
+                batch,
+                run,
+                output,
+                &stem(kind, 0),
+                &frame,
+                &mut Nothing,
+            )?);
+        }
+        Ok(WindowLine {
+            kind,
+            shards,
+            ..WindowLine::default()
+        })
     }
 
     /// Refuses a directory that is not complete.

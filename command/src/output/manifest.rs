@@ -22,7 +22,7 @@ pub const NAME: &str = "manifest.jsonl";
 const VERSION: u32 = 1;
 
 /// Records whose shards are durable: a line of the manifest.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WindowLine {
     pub(super) kind: Kind,
     pub number: u64,
@@ -56,15 +56,18 @@ pub struct WindowLine {
 }
 
 /// Where the records of a line come from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Kind {
     /// A window of the input.
+    #[default]
     Window,
     /// Records that were taken for copies of others, and were computed after all.
     Again,
     /// Copies of rows, for the waiting records in its span.
     Copies,
+    /// No records: a run that has ended without a row has its shards here.
+    Empty,
 }
 
 impl WindowLine {

@@ -92,7 +92,8 @@ impl Directory {
 }
 
 fn open(path: &Path) -> Result<Shard> {
-    let manifest = manifest_of(path)?;
+    let mut manifest = manifest_of(path)?;
+    manifest.windows.retain(|line| line.kind != Kind::Empty);
     let Some(part) = manifest.run.shard else {
         return Err(Error::usage(format!(
             "{} holds a whole run and needs no merging; name directories that were made with --shard",

@@ -205,7 +205,7 @@ impl Directory {
 
     /// The shapes of an output of these records, which must go with those in the shards that are there.
     fn shapes(&self, output: &Output, rows: &Rows, records: &[usize]) -> Result<Shapes> {
-        let Output { name, layout } = output;
+        let Output { name, layout, .. } = output;
         if !rows.values.names().contains(name) {
             return Err(Error::new(format!(
                 "the tool gives no output {name:?}; ask for one of {:?}",
@@ -347,6 +347,7 @@ fn stem(kind: Kind, number: u64) -> String {
         Kind::Window => format!("{number:08}"),
         Kind::Again => format!("again-{number:08}"),
         Kind::Copies => format!("copies-{number:08}"),
+        Kind::Empty => format!("empty-{number:08}"),
     }
 }
 

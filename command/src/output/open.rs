@@ -54,7 +54,8 @@ fn is_ours(name: &str) -> bool {
     };
     let number = stem
         .trim_start_matches("again-")
-        .trim_start_matches("copies-");
+        .trim_start_matches("copies-")
+        .trim_start_matches("empty-");
     let extensions = [
         "parquet",
         "safetensors",

@@ -35,6 +35,9 @@ pub struct Output {
     /// Names the folder of its shards: letters, digits, `.`, `_` and `-`, the first of them no `.`.
     pub name: String,
     pub layout: Layout,
+    /// The dimensions that all records have alike ([`Layout::split`]), for a shard without rows.
+    #[serde(default)]
+    pub inner: Vec<usize>,
 }
 
 /// How the shapes of an output's records relate.
@@ -51,6 +54,15 @@ pub enum Layout {
 }
 
 impl Layout {
+    /// How many dimensions of its own a record has, where there is none to show it.
+    pub(super) fn rank(self) -> usize {
+        match self {
+            Self::Row => 0,
+            Self::Matrix => 1,
+            Self::Ragged => 2,
+        }
+    }
+
     /// Splits the shape of a record: what may differ between records, and what may not.
     pub fn split(self, shape: &[usize]) -> (&[usize], &[usize]) {
         shape.split_at(match self {

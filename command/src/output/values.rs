@@ -21,6 +21,15 @@ pub trait Source {
     fn append(&mut self, row: usize, values: Range<usize>, to: &mut Vec<u8>) -> Result<()>;
 }
 
+/// The values of no rows.
+pub struct Nothing;
+
+impl Source for Nothing {
+    fn append(&mut self, _row: usize, _values: Range<usize>, _to: &mut Vec<u8>) -> Result<()> {
+        Ok(())
+    }
+}
+
 /// One output of a window that was just computed.
 pub struct Fresh<'a> {
     pub values: &'a dyn Values,

@@ -17,15 +17,16 @@ pub const WIDTH: usize = 8;
 
 /// A run of the three layouts.
 pub fn run() -> Run {
-    let output = |name: &str, layout| Output {
+    let output = |name: &str, layout, inner: &[usize]| Output {
         name: name.into(),
         layout,
+        inner: inner.to_owned(),
     };
     Run {
         outputs: vec![
-            output("mean", Layout::Row),
-            output("per_residue", Layout::Matrix),
-            output("contacts", Layout::Ragged),
+            output("mean", Layout::Row, &[WIDTH]),
+            output("per_residue", Layout::Matrix, &[WIDTH]),
+            output("contacts", Layout::Ragged, &[]),
         ],
         values: ValueType::Float32,
         format: Format::Parquet,

@@ -3,10 +3,10 @@
 use std::fs;
 
 use toolpool_command::error::Error;
-use toolpool_command::output::{Directory, Layout, Run, ValueType};
+use toolpool_command::output::{Directory, Format, Layout, Run, ValueType, sort, verify};
 use toolpool_command::rows::{Outcome, Values};
 
-use crate::folders::{MADE, files, go_on, names, undisturbed, whole};
+use crate::folders::{MADE, files, go_on, names, npy, undisturbed, whole};
 use crate::made::{fails, run, same_as};
 
 #[test]
@@ -52,6 +52,39 @@ fn a_run_goes_on_under_other_names_and_keeps_those_that_it_began_with() {
     moved.named.inputs = vec!["moved/proteins.fasta".into(), "more.fasta".into()];
     go_on(&directory, &moved);
     assert_eq!(&files(&directory), whole(&run()));
+}
+
+#[test]
+fn a_run_without_rows_has_shards_without_rows_until_there_are_some() {
+    for run in [run(), npy()] {
+        let folder = tempfile::tempdir().unwrap();
+        let open = || Directory::open(folder.path(), &run, false).unwrap();
+        assert_eq!(open().finish(&Vec::new()).unwrap().rows, 0);
+        let empty = files(folder.path());
+        let shards = empty
+            .keys()
+            .filter(|name| name.contains("/empty-00000000."));
+        let sheets = if run.format == Format::Npy { 2 } else { 1 };
+        assert_eq!(shards.count(), 3 * sheets, "{:?}", empty.keys());
+        assert_eq!(verify(folder.path()).unwrap(), Vec::<String>::new());
+
+        // As it was, also where a shard is lost; and sorted.
+        assert!(open().finish(&Vec::new()).is_ok());
+        assert_eq!(files(folder.path()), empty);
+        let lost = empty.keys().find(|name| name.contains("/empty-")).unwrap();
+        fs::remove_file(folder.path().join(lost)).unwrap();
+        open().finish(&Vec::new()).unwrap();
+        sort(folder.path()).unwrap();
+        assert_eq!(files(folder.path()), empty);
+
+        let mut output = open();
+        MADE.write_all(&mut output).unwrap();
+        output.duplicates().unwrap();
+        output
+            .finish(&vec![("report.json", b"{}".to_vec())])
+            .unwrap();
+        assert_eq!(&files(folder.path()), whole(&run));
+    }
 }
 
 #[test]

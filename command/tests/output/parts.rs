@@ -94,6 +94,23 @@ fn index(line: &[u8]) -> u64 {
 }
 
 #[test]
+fn parts_without_rows_are_joined_to_a_whole_without_rows() {
+    let folder = tempfile::tempdir().unwrap();
+    let parts = [1, 2].map(|index| {
+        let directory = folder.path().join(format!("part{index}"));
+        let shard = Some(Part { index, count: 2 });
+        let output = Directory::open(&directory, &Run { shard, ..run() }, false).unwrap();
+        output.finish(&Vec::new()).unwrap();
+        directory
+    });
+    let merged = folder.path().join("merged");
+    for _ in 0..2 {
+        merge(&parts, &merged).unwrap();
+        assert_eq!(shards(&merged), shards(&parts[0]));
+    }
+}
+
+#[test]
 fn a_merged_directory_that_is_damaged_is_repaired_by_its_run() {
     let folder = tempfile::tempdir().unwrap();
     let parts = [1, 2, 3].map(|index| part(folder.path(), index));
