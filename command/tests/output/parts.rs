@@ -105,7 +105,7 @@ fn parts_without_rows_are_joined_to_a_whole_without_rows() {
     });
     let merged = folder.path().join("merged");
     for _ in 0..2 {
-        merge(&parts, &merged).unwrap();
+        joined(&parts, &merged).unwrap();
         assert_eq!(shards(&merged), shards(&parts[0]));
     }
 }
