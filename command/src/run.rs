@@ -14,7 +14,7 @@ use std::time::Duration;
 use safetensors::tensor::{Metadata, View};
 use safetensors::{Dtype as Stored, SafeTensorError, SafeTensors};
 use tempfile::NamedTempFile;
-use toolpool::error::Status;
+use toolpool::error::{Error as Refusal, Status};
 use toolpool::mem::{Field, Items, Results};
 use toolpool::pool::{Job, JobOptions, Pool};
 use toolpool::report::words::{count, time};
@@ -64,15 +64,17 @@ fn compute(arguments: &Run, ready: Ready) -> Result<Ending> {
         .submit(ready.tool, ready.items, &options)
         .map_err(refused)?;
     wait(&job);
-    let results = job
-        .results()
-        .map_err(|error| Error::new(error.to_string()))?;
-    let results = results.ok_or_else(|| Error::new("the job has no results"))?;
-    if let Some(refusal) = refusal(&results) {
+    let misfit = |error: &Refusal| {
         let (file, fields) = (arguments.inputs.display(), ready.fields.join(", "));
-        return Err(Error::usage(format!(
-            "{refusal}; the tensors of {file} are {fields}"
-        )));
+        Error::usage(format!("{error}; the tensors of {file} are {fields}"))
+    };
+    let results = job.results().map_err(|error| match is_of_the_job(&error) {
+        true => misfit(&error),
+        false => Error::new(error.to_string()),
+    })?;
+    let results = results.ok_or_else(|| Error::new("the job has no results"))?;
+    if let Some(error) = common(&results).filter(|error| is_of_the_job(error)) {
+        return Err(misfit(error));
     }
     let place = arguments.output.display();
     let failures = failures(&results);
@@ -93,15 +95,20 @@ fn compute(arguments: &Run, ready: Ready) -> Result<Ending> {
     })
 }
 
-/// Why the model takes no item of this file whatever it holds: an error that all have, and that is none of an item's own.
-fn refusal(results: &Results) -> Option<String> {
+/// Whether an error is about what a model was given, whatever an item holds.
+fn is_of_the_job(error: &Refusal) -> bool {
+    matches!(error.status(), Status::Argument | Status::Option)
+}
+
+/// The error that all items have.
+fn common(results: &Results) -> Option<&Refusal> {
     let first = results.error(0)?;
+    let said = first.to_string();
     let same = |item| {
         let other = results.error(item);
-        other.is_some_and(|other| other.to_string() == first.to_string())
+        other.is_some_and(|other| other.to_string() == said)
     };
-    let of_the_job = matches!(first.status(), Status::Argument | Status::Option);
-    (of_the_job && (1..results.len()).all(same)).then(|| first.to_string())
+    (1..results.len()).all(same).then_some(first)
 }
 
 /// The file of the model; other tools than those of files are other commands.
@@ -159,7 +166,8 @@ fn draft(output: &Path) -> Result<NamedTempFile> {
         .suffix(".partial")
         .permissions(Permissions::from_mode(0o666)) // less the umask
         .tempfile_in(folder)
-        .map_err(Error::file("write", output))
+        // Without the name of the draft, which says nothing to a user.
+        .map_err(|error| Error::file("write", output)(error.kind().into()))
 }
 
 fn wait(job: &Job) {

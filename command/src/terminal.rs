@@ -1,8 +1,10 @@
 //! What the user sees on standard output and standard error, and the exit codes.
 
+use std::collections::HashSet;
 use std::fmt::Display;
 use std::io::{self, Write};
 use std::process::ExitCode;
+use std::sync::{Mutex, PoisonError};
 
 use console::style;
 use indicatif::MultiProgress;
@@ -68,20 +70,42 @@ impl Ending {
 
 /// Sends what the library and the command log to standard error.
 pub fn listen(level: LogLevel) {
-    let level = most(level);
-    set_sink(Some((
-        level,
-        Box::new(|level, line| eprintln!("{}", dressed(level, line))),
-    )));
+    let said = Said::default();
+    let sink = move |level, line: &str| {
+        if said.is_new(level, line) {
+            eprintln!("{}", dressed(level, line));
+        }
+    };
+    set_sink(Some((most(level), Box::new(sink))));
 }
 
 /// The same, above progress that is being drawn, until [`listen`] is called again.
 pub fn listen_above(level: LogLevel, bars: MultiProgress) {
+    let said = Said::default();
     let sink = move |level, line: &str| {
-        // Progress that is not drawn any more has no lines above it.
-        let _ = bars.println(dressed(level, line));
+        if said.is_new(level, line) {
+            // Progress that is not drawn any more has no lines above it.
+            let _ = bars.println(dressed(level, line));
+        }
     };
     set_sink(Some((most(level), Box::new(sink))));
+}
+
+/// Warnings that were said: the same one says nothing more. A batch that fails is split, and each part fails alike.
+#[derive(Default)]
+struct Said(Mutex<HashSet<String>>);
+
+impl Said {
+    /// As many are remembered.
+    const MOST: usize = 1000;
+
+    fn is_new(&self, level: Level, line: &str) -> bool {
+        let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if level != Level::Warning || said.len() == Self::MOST {
+            return true;
+        }
+        said.insert(line.to_owned())
+    }
 }
 
 fn most(level: LogLevel) -> Level {

@@ -79,14 +79,20 @@ def test_what_every_item_fails_for_is_said_once_and_an_old_output_stays(
     ]
 
 
-def test_tensors_that_are_no_inputs_of_the_model_are_said_once(traced: Path, tmp_path: Path):
-    save_file({"y": np.ones((4, 3), np.float32)}, tmp_path / "inputs.safetensors")
+@pytest.mark.parametrize("items", [4, 1000])
+def test_tensors_that_are_no_inputs_of_the_model_are_said_once(
+    items: int, traced: Path, tmp_path: Path
+):
+    """Few fail one by one; of many, the job is given up."""
+    y = np.random.default_rng(0).random((items, 3), dtype=np.float32)
+    save_file({"y": y}, tmp_path / "inputs.safetensors")
     out = tmp_path / "out.safetensors"
     ended = run("run", traced, tmp_path / "inputs.safetensors", "-o", out, "--devices", "cpu")
     assert ended.returncode == 2, ended.stderr.decode()
     said = ended.stderr.decode()
     assert said.count("error: ") == 1 and "index" not in said
     assert "its inputs are x, scale" in said and "inputs.safetensors are y" in said
+    assert len(said.splitlines()) == 3, "loaded, the batch that failed, the error"
     assert not out.exists()
 
 

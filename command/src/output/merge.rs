@@ -182,7 +182,7 @@ fn other_input(first: &Shard, shard: &Shard) -> Option<String> {
         .or(theirs.get(window))
         .map_or(0, |cut| cut.0);
     Some(format!(
-        "{} had another input than {}, from record {from} on; use the same files for all parts",
+        "{} had another input than {}, from index {from} on; use the same files for all parts",
         shard.path.display(),
         first.path.display()
     ))

@@ -227,7 +227,7 @@ impl Directory {
                 || shape.iter().product::<usize>() != values.len()
             {
                 return Err(Error::new(format!(
-                    "{name} of record {} ({}) has {} values of shape {shape:?}, \
+                    "{name} of index {} ({}) has {} values of shape {shape:?}, \
                      other records have {} dimensions that end in \
                      {:?}: this output cannot be stored as {layout:?}",
                     rows.window.first + record as u64,

@@ -201,7 +201,7 @@ fn without_copies_in(mut lost: Vec<Range<u64>>, mut lines: Vec<WindowLine>) -> V
 fn remedy(line: &WindowLine) -> String {
     let WindowLine { first, count, .. } = line;
     format!(
-        "what it holds of records {first} to {} is done again",
+        "what it holds of index {first} to {} is done again",
         first + count.saturating_sub(1)
     )
 }

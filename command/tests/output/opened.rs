@@ -129,7 +129,7 @@ fn an_output_of_another_shape_is_an_error_that_leaves_nothing() {
     let mut output = Directory::open(folder.path(), &run, false).unwrap();
     let before = names(folder.path());
     let refused = MADE.write(&mut output, 0).unwrap_err().to_string();
-    assert!(refused.starts_with("per_residue of record "), "{refused}");
+    assert!(refused.starts_with("per_residue of index "), "{refused}");
     assert_eq!(names(folder.path()), before);
     run.outputs[1].layout = Layout::Matrix;
 }
