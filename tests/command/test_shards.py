@@ -32,6 +32,18 @@ def test_shards_hold_every_record_once_and_merge_to_the_whole(tmp_path: Path):
     np.testing.assert_allclose(merged.value, whole.value, atol=2e-5)
 
 
+def test_shards_are_dealt_by_cost_and_not_by_length(tmp_path: Path):
+    """Attention is quadratic: one protein of 1,000 residues is more than three of 500, whose length is more."""
+    half = [("ACDEFGHIKL"[number] * 500) for number in range(4)]
+    records = [(f"p{n}", sequence) for n, sequence in enumerate(["W" * 1000, *half])]
+    fasta = write_fasta(tmp_path / "proteins.fasta", records)
+    held = []
+    for index in [1, 2]:
+        embed(fasta, tmp_path / f"part{index}", "--shard", f"{index}/2")
+        held.append(sorted(rows(tmp_path / f"part{index}").index))
+    assert sorted(held) == [[0], [1, 2, 3, 4]]
+
+
 def test_a_shard_that_is_done_again_is_the_same(tmp_path: Path):
     fasta = write_fasta(tmp_path / "proteins.fasta", proteins(100))
     options = ["--deterministic", "--window", 20, "--shard", "2/3"]
