@@ -202,6 +202,29 @@ def test_remarks_are_on_every_record_that_they_are_true_of(outputs, directory):
     assert sorted(got) == expected
 
 
+@pytest.mark.parametrize(("dtype", "name"), [("fp32", "float"), ("fp16", "halffloat")])
+def test_tables_of_many_pages_hold_what_npy_holds(dtype, name, tmp_path):
+    """Parquet's pages are encoded by the command itself; .npy is the bytes as they are."""
+    count = {"fp32": 10_000, "fp16": 20_000}[dtype]
+    letters = "ACDEFGHIKLMNPQRSTVWY"
+    records = [
+        (f"p{number}", "".join(letters[number // 20**place % 20] for place in range(4)))
+        for number in range(count)
+    ]
+    fasta = write_fasta(tmp_path / "proteins.fasta", records)
+    options = ["--deterministic", "--window", count, "--output-dtype", dtype]
+    for format in ["parquet", "npy"]:
+        embed(fasta, tmp_path / format, *options, "--format", format)
+    expected = np.load(tmp_path / "npy/mean/00000000.npy")
+    path = tmp_path / "parquet/mean/00000000.parquet"
+    table = pq.read_table(path)
+    assert str(table.schema.field("value").type).startswith(f"fixed_size_list<item: {name}")
+    got = table["value"].combine_chunks().flatten().to_numpy().reshape(expected.shape)
+    assert np.array_equal(got, expected)
+    assert np.array_equal(pl.read_parquet(path)["value"].to_numpy(), expected)
+    assert len(expected) * expected[0].nbytes > 1 << 20, "more than one page"
+
+
 @pytest.fixture(params=["empty", "failed"])
 def without_rows(request, tmp_path):
     """An input without records, or one whose records all fail."""

@@ -132,6 +132,7 @@ impl Directory {
                 records: &sorted.done,
                 stored: run.values,
                 tallies: vec![Tally::default(); sorted.done.len()],
+                halves: Vec::new(),
             };
             let shard = shard::write(&mut batch, run, output, &stem, &sorted.frame, &mut source)?;
             let overflowed = source.tallies.iter().map(|tally| tally.overflowed).sum();

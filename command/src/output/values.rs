@@ -39,6 +39,8 @@ pub struct Fresh<'a> {
     pub stored: ValueType,
     /// Of each row.
     pub tallies: Vec<Tally>,
+    /// Room for values on their way.
+    pub halves: Vec<f16>,
 }
 
 /// Values of a row that are no use as numbers.
@@ -57,7 +59,7 @@ impl Source for Fresh<'_> {
         for chunk in row[values].chunks(CHUNK) {
             match self.stored {
                 ValueType::Float32 => to.extend_from_slice(bytemuck::cast_slice(chunk)),
-                ValueType::Float16 => append_halves(chunk, to),
+                ValueType::Float16 => append_halves(chunk, &mut self.halves, to),
             }
             tally.add(chunk, self.stored);
         }
@@ -86,12 +88,11 @@ fn at_least(values: &[f32], limit: f32) -> u64 {
     large.sum::<u32>().into()
 }
 
-/// Appends at most [`CHUNK`] values, rounded to 16 bits (to nearest, ties to even).
-fn append_halves(values: &[f32], to: &mut Vec<u8>) {
-    let mut halves = [f16::ZERO; CHUNK];
-    let halves = &mut halves[..values.len()];
+/// Appends values, rounded to 16 bits (to nearest, ties to even).
+fn append_halves(values: &[f32], halves: &mut Vec<f16>, to: &mut Vec<u8>) {
+    halves.resize(values.len(), f16::ZERO);
     halves.convert_from_f32_slice(values);
-    to.extend_from_slice(bytemuck::cast_slice(halves));
+    to.extend_from_slice(bytemuck::cast_slice(halves.as_slice()));
 }
 
 #[cfg(test)]
@@ -136,7 +137,7 @@ mod tests {
         }
         let mut bytes = Vec::new();
         for chunk in values.chunks(CHUNK) {
-            append_halves(chunk, &mut bytes);
+            append_halves(chunk, &mut Vec::new(), &mut bytes);
         }
         let expected: Vec<u8> = values
             .iter()
