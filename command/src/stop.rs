@@ -8,8 +8,8 @@ use signal_hook::flag;
 
 use crate::error::{Error, Result};
 
-/// From now on a write beyond the limit of a file's size (`ulimit -f`) fails, as one to a full disk does, and does not end the
-/// process.
+/// From now on a write beyond the limit of a file's size (`ulimit -f`) fails, as one to a full disk does, and does not
+/// end the process.
 pub fn outlive_file_limits() -> Result<()> {
     // A handler that nobody asks: the signal is neither ignored nor fatal then, and what is started has it as it was.
     flag::register(SIGXFSZ, Arc::default())

@@ -11,8 +11,8 @@ use toolpool::tools::Opened;
 use crate::args::{Computing, Isolation};
 use crate::error::{Error, Result};
 
-/// Opens a tool and sets its options: those of the command line, then `more`, of which each is an option of the command by
-/// the same name, then each `--set`.
+/// Opens a tool and sets its options: those of the command line, then `more`, of which each is an option of the command
+/// by the same name, then each `--set`.
 pub fn open(
     kind: &str,
     source: &str,

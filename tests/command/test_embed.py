@@ -194,7 +194,7 @@ def test_json_is_the_report(fasta: Path, tmp_path: Path):
 
 
 def test_residues_are_those_that_were_computed(tmp_path: Path):
-    """Neither what failed nor duplicates, in its own window or in others; a residue that two windows hold counts twice."""
+    """Neither what failed nor duplicates, in a window or across; what two pieces hold counts twice."""
     long = ["W" * 30 + "A", "Y" * 30 + "C" * 10, "W" * 30 + "A"]
     alike = ["MKTAYIA", "GAVLI", "MKTAYIA", "", "MKTAYIA", "GAVLI"]
     sequences = long + alike

@@ -344,8 +344,8 @@ fn snapshot(
     }
 }
 
-/// Residues that a slot computed of a window in flight, about: it is known how many of its items failed, and which only when
-/// the window is over.
+/// Residues that a slot computed of a window in flight, about: how many of its items failed is known, which of them only
+/// when the window is over.
 fn computed(slot: &SlotReport) -> u64 {
     let done = slot.items - slot.failed;
     residues(slot) * done / slot.items.max(1)

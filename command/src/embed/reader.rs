@@ -164,8 +164,8 @@ impl Reader {
         if !self.seen.add(hash, position) && !self.full {
             self.full = true;
             terminal::note(&format!(
-                "from index {position} on, new sequences are not remembered: duplicates of them in later windows are computed \
-                 again"
+                "from index {position} on, new sequences are not remembered: duplicates of them in later windows are \
+                 computed again"
             ));
         }
     }
@@ -197,8 +197,8 @@ fn check(line: &WindowLine, window: &Window, digest: u128) -> Result<()> {
 
 fn changed(line: &WindowLine, how: &str) -> Error {
     Error::usage(format!(
-        "the input is not what this directory was made from: the records of index {} to {} have changed ({how}); give the \
-         input of before, another directory, or --force to begin anew",
+        "the input is not what this directory was made from: the records of index {} to {} have changed ({how}); \
+         give the input of before, another directory, or --force to begin anew",
         line.first,
         line.first + line.count.saturating_sub(1)
     ))

@@ -46,8 +46,8 @@ impl Options {
         match given.iter().find(|(_, name)| name.is_some()) {
             None => Ok(()),
             Some((option, _)) => Err(Error::usage(format!(
-                "{option} is for tables, and {file} is a FASTA: leave it out, or say what the file is by --input-format \
-                 csv|tsv|parquet"
+                "{option} is for tables, and {file} is a FASTA: leave it out, or say what the file is by \
+                 --input-format csv|tsv|parquet"
             ))),
         }
     }
