@@ -54,7 +54,10 @@ def test_every_way_in_gives_the_same_rows(way: str, tmp_path: Path):
         "glob": (tmp_path / "part*.fa", {}),
     }[way]
     embed(inputs, tmp_path / "out", "--deterministic", **options)
-    assert contents(tmp_path / "out") == contents(tmp_path / "expected")
+    ours, expected = contents(tmp_path / "out"), contents(tmp_path / "expected")
+    for files in [ours, expected]:  # the first line of the manifest names the input
+        files["manifest.jsonl"] = files["manifest.jsonl"].split(b"\n", 1)[1]
+    assert ours == expected
 
 
 def test_sorted_rows_are_in_the_order_of_the_input(fasta: Path, tmp_path: Path):

@@ -286,7 +286,9 @@ def test_a_broken_checkpoint_is_said(tmp_path):
     assert report(tmp_path / "out")["not_finite"] == 20
     listed = (tmp_path / "out/remarks.tsv").read_text().splitlines()[1:]
     assert sorted(int(line.split("\t")[0]) for line in listed) == list(range(20))
-    assert all(re.fullmatch(r".*\tvalues that are not finite: \d+ of mean", line) for line in listed)
+    assert all(
+        re.fullmatch(r".*\tvalues that are not finite: \d+ of mean", line) for line in listed
+    )
 
 
 def test_the_manifest_is_json_by_line(outputs):
