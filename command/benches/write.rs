@@ -1,7 +1,8 @@
 //! The writer alone beside `dd conv=fsync`: windows of `per_residue` in half precision, in the shape of ESM-2 8M, and
 //! as many bytes by dd from a file in memory, in turns, on one disk.
 //!
-//! `cargo bench -p toolpool-command --bench write`; TOOLPOOL_BENCH_DIRECTORY names a folder on another disk.
+//! `cargo bench -p toolpool-command --bench write`, `-- mean` for one output; TOOLPOOL_BENCH_DIRECTORY names a folder on
+//! another disk.
 
 use std::fs::{self, File};
 use std::io::Write as _;
@@ -46,7 +47,12 @@ fn main() {
         ("mean", Layout::Row, Format::Parquet, ValueType::Float32),
         ("mean", Layout::Row, Format::Parquet, ValueType::Float16),
     ];
-    for (name, layout, format, values) in cases {
+    let wanted: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|word| !word.starts_with('-'))
+        .collect();
+    let is_wanted = |name: &str| wanted.is_empty() || wanted.iter().any(|word| word == name);
+    for (name, layout, format, values) in cases.into_iter().filter(|case| is_wanted(case.0)) {
         compare(&directory, name, layout, format, values);
     }
     fs::remove_dir_all(&directory).expect("to clean up");
@@ -58,11 +64,13 @@ fn compare(directory: &Path, name: &str, layout: Layout, format: Format, values:
         outputs: vec![Output {
             name: name.into(),
             layout,
+            inner: Vec::new(),
         }],
         values,
         format,
         shard: None,
         settings: Default::default(),
+        named: Default::default(),
     };
     let shards = directory.join("shards");
     let mut output = Directory::open(&shards, &run, true).expect("a new directory");
@@ -147,6 +155,7 @@ fn rows(layout: Layout) -> Rows {
         window,
         digest: 0,
         outcomes: vec![Outcome::Done; records],
+        remarks: Vec::new(),
         values: Box::new(Made {
             shape,
             size,

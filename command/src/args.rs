@@ -1,5 +1,6 @@
 //! What a user types: subcommands and their options, with the help that they print.
 
+use std::convert::Infallible;
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
@@ -11,9 +12,9 @@ use crate::output;
 const EXIT_CODES: &str = "\
 Exit codes:
   0    all is done
-  1    it failed; what was finished before stays, and the same command goes on from there
-  2    the command line is wrong; nothing was begun
-  3    some sequences failed: failures.tsv says which, and why; all others are done
+  1    it failed once it had begun; what was finished before stays, and the same command goes on from there
+  2    the command line is wrong, or does not go with what is there: another one mends it
+  3    some sequences failed, or all of them: failures.tsv says which, and why; the others are done
   130  interrupted; the same command goes on from there
 
 Environment: CUDA_VISIBLE_DEVICES, HF_HOME, HF_HUB_CACHE, HF_ENDPOINT, HF_TOKEN, TOOLPOOL_LIBTORCH,
@@ -83,6 +84,7 @@ pub struct Embed {
     #[arg(
         long,
         value_delimiter = ',',
+        value_parser = trimmed,
         default_value = "mean",
         value_name = "LIST",
         help_heading = "Model"
@@ -92,6 +94,7 @@ pub struct Embed {
     #[arg(
         long,
         value_delimiter = ',',
+        value_parser = layer,
         default_value = "-1",
         value_name = "LIST",
         help_heading = "Model"
@@ -111,6 +114,9 @@ pub struct Embed {
 
     #[command(flatten)]
     pub computing: Computing,
+    /// The most tokens of a batch, or auto [default: 4096; 32768 with GPUs]
+    #[arg(long, value_name = "N", help_heading = "Computing")]
+    pub tokens_per_batch: Option<String>,
     /// The same bits however often the run is interrupted, on one kind of device: windows and batches from the input alone
     #[arg(long, help_heading = "Computing")]
     pub deterministic: bool,
@@ -163,9 +169,6 @@ pub struct Computing {
     /// Type of weights and activations: auto, fp32, bf16, fp16
     #[arg(long, value_name = "TYPE", help_heading = "Computing")]
     pub dtype: Option<String>,
-    /// The most tokens of a batch, or auto
-    #[arg(long, value_name = "N", help_heading = "Computing")]
-    pub tokens_per_batch: Option<String>,
     /// process: each worker runs the model in a child process, so that a crash costs the sequence that causes it
     #[arg(long, value_enum, default_value_t = Isolation::None, value_name = "HOW", help_heading = "Computing")]
     pub isolation: Isolation,
@@ -182,7 +185,7 @@ pub struct Run {
     pub model: String,
     /// A safetensors file: tensors of one first dimension, the items
     pub inputs: PathBuf,
-    /// A safetensors file to be written
+    /// The safetensors file to be written; one that is there is replaced, but not where every item fails
     #[arg(short, long, value_name = "FILE")]
     pub output: PathBuf,
     #[command(flatten)]
@@ -192,6 +195,7 @@ pub struct Run {
 #[derive(Debug, Args)]
 pub struct Fetch {
     /// Such as facebook/esm2_t33_650M_UR50D
+    #[arg(value_parser = hub_id)]
     pub model: String,
 }
 
@@ -311,6 +315,29 @@ fn part(text: &str) -> Result<output::Part, String> {
     }
 }
 
+fn trimmed(text: &str) -> Result<String, Infallible> {
+    Ok(text.trim().to_owned())
+}
+
+fn layer(text: &str) -> Result<i64, String> {
+    let number = text.trim().parse();
+    number.map_err(|reason| format!("{reason}; write numbers, as in -1,6"))
+}
+
+/// Two names of letters, digits, `-`, `_` and `.`, the last two of which neither begin nor end one.
+fn hub_id(text: &str) -> Result<String, String> {
+    let is_name = |name: &str| {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+        let ends = [name.bytes().next(), name.bytes().last()];
+        let good = |end: Option<u8>| end.is_some_and(|byte| byte != b'-' && byte != b'.');
+        name.bytes().all(plain) && ends.into_iter().all(good)
+    };
+    match text.split_once('/') {
+        Some((owner, name)) if is_name(owner) && is_name(name) => Ok(text.to_owned()),
+        _ => Err("write OWNER/NAME, as the hub calls it: facebook/esm2_t6_8M_UR50D".to_owned()),
+    }
+}
+
 fn key_value(text: &str) -> Result<(String, String), String> {
     let (key, value) = text.split_once('=').ok_or("write KEY=VALUE")?;
     Ok((key.to_owned(), value.to_owned()))
@@ -325,6 +352,17 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Toolpool::command().debug_assert();
+    }
+
+    #[test]
+    fn a_model_of_the_hub_has_an_owner_and_a_name() {
+        assert!(hub_id("facebook/esm2_t6_8M_UR50D").is_ok());
+        for wrong in [
+            "", "/", "a/", "/b", "a", "../x", "x/..", "a/b/c", "a /b", "a/b ", "a/.b", "-a/b",
+            "a/b?",
+        ] {
+            assert!(hub_id(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

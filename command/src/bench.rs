@@ -18,7 +18,7 @@ use crate::args::{Bench, Computing, Isolation};
 use crate::devices::aligned;
 use crate::error::{Error, Result};
 use crate::input::{Input, Limit, Options};
-use crate::terminal::{self, Ending};
+use crate::terminal::{self, Ending, Work};
 use crate::tool::{self, refused};
 use crate::window::Window;
 
@@ -34,21 +34,24 @@ struct Figure {
 }
 
 /// Measures and prints.
-pub fn bench(arguments: &Bench) -> Result<Ending> {
+pub fn bench(arguments: &Bench) -> Result<Work<'_>> {
+    let model = match &arguments.model {
+        Some(model) => Some(open(model, &arguments.devices)?),
+        None => None,
+    };
     let pool = tool::pool(&arguments.devices)?;
-    let mut figures = vec![
-        lpt()?,
-        through_the_pool(&pool)?,
-        one_item(&pool)?,
-        reading()?,
-    ];
-    match &arguments.model {
-        Some(model) => figures.push(residues(&pool, model, &arguments.devices)?),
+    Ok(Box::new(move || measure(arguments, &pool, model)))
+}
+
+fn measure(arguments: &Bench, pool: &Pool, model: Option<Arc<dyn Tool>>) -> Result<Ending> {
+    let mut figures = vec![lpt()?, through_the_pool(pool)?, one_item(pool)?, reading()?];
+    match model {
+        Some(model) => figures.push(residues(pool, &model)?),
         None => terminal::note("with -m MODEL, residues a second of that model are measured too"),
     }
     terminal::print(&match arguments.json {
-        true => as_json(&pool, &figures),
-        false => as_text(&pool, &figures),
+        true => as_json(pool, &figures),
+        false => as_text(pool, &figures),
     })
 }
 
@@ -177,17 +180,19 @@ fn reading() -> Result<Figure> {
     })
 }
 
-/// Means of a model over proteins of log-normal length.
-fn residues(pool: &Pool, model: &str, devices: &str) -> Result<Figure> {
+fn open(model: &str, devices: &str) -> Result<Arc<dyn Tool>> {
     let computing = Computing {
         devices: devices.to_owned(),
         dtype: None,
-        tokens_per_batch: None,
         isolation: Isolation::None,
         set: Vec::new(),
     };
-    let tool = tool::open("esm2", model, &computing, &[])?.tool();
-    pool.warm(Arc::clone(&tool)).map_err(refused)?;
+    Ok(tool::open("esm2", model, &computing, &[])?.tool())
+}
+
+/// Means of a model over proteins of log-normal length.
+fn residues(pool: &Pool, tool: &Arc<dyn Tool>) -> Result<Figure> {
+    pool.warm(Arc::clone(tool)).map_err(refused)?;
     let mut random = Random::default();
     let mut count = 16 * pool.slots().len();
     loop {
@@ -198,7 +203,7 @@ fn residues(pool: &Pool, model: &str, devices: &str) -> Result<Figure> {
             .collect();
         let items = of(&sequences).map_err(refused)?;
         let began = Instant::now();
-        run(pool, &tool, &items)?;
+        run(pool, tool, &items)?;
         let seconds = began.elapsed().as_secs_f64();
         if seconds > SECONDS / 3.0 {
             return Ok(Figure {

@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 /// Names the thing, the reason and the way out.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// What was asked for cannot be done, whatever the files hold: nothing was started.
+    /// What was asked for does not go with what is there, whenever that is found: another command line mends it.
     #[error("{0}")]
     Usage(String),
-    /// It was begun, and could not be done.
+    /// It could not be done.
     #[error("{0}")]
     Failed(String),
     /// A file or folder, what was done to it, and why that failed.
@@ -29,7 +29,7 @@ impl Error {
         Self::Failed(message.into())
     }
 
-    /// What was asked for cannot be done.
+    /// What was asked for does not go with what is there.
     pub fn usage(message: impl Into<String>) -> Self {
         Self::Usage(message.into())
     }

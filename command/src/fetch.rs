@@ -1,25 +1,30 @@
 //! `toolpool fetch`: a model of the Hugging Face hub into its cache.
 
 use std::env;
+use std::path::Path;
 
 use hf_hub::api::sync::{ApiBuilder, ApiError};
 
 use crate::args::Fetch;
 use crate::error::{Error, Result};
 use crate::hub;
-use crate::terminal::{self, Ending};
+use crate::terminal::{self, Ending, Work};
 
 /// Downloads the config and the weights of a model; what is there already is not downloaded again.
-pub fn fetch(arguments: &Fetch) -> Result<Ending> {
+pub fn fetch(arguments: &Fetch) -> Result<Work<'_>> {
     let model = &arguments.model;
-    let failed = |error: ApiError| refusal(model, &error);
     let cache = hub::cache()?;
+    Ok(Box::new(move || download(model, &cache)))
+}
+
+fn download(model: &str, cache: &Path) -> Result<Ending> {
+    let failed = |error: ApiError| refusal(model, &error);
     let token = env::var("HF_TOKEN").ok().filter(|token| !token.is_empty());
-    let mut builder = ApiBuilder::from_env().with_cache_dir(cache.clone());
+    let mut builder = ApiBuilder::from_env().with_cache_dir(cache.to_owned());
     if token.is_some() {
         builder = builder.with_token(token);
     }
-    let repository = builder.build().map_err(failed)?.model(model.clone());
+    let repository = builder.build().map_err(failed)?.model(model.to_owned());
     let files = repository.info().map_err(failed)?.siblings;
     let names: Vec<String> = files.into_iter().map(|file| file.rfilename).collect();
     let wanted = wanted(&names).ok_or_else(|| {

@@ -5,70 +5,79 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
+use clap_complete::Shell;
 use toolpool_command::args::{Command, Merge, Toolpool};
 use toolpool_command::error::{Error, Result};
-use toolpool_command::terminal::{self, Ending};
-use toolpool_command::{bench, devices, embed, fetch, output, run, version};
+use toolpool_command::terminal::{self, Ending, Work};
+use toolpool_command::{bench, devices, embed, fetch, output, run, stop, version};
 
 fn main() -> ExitCode {
     let arguments = Toolpool::parse();
     terminal::listen(arguments.log_level);
-    let ending = dispatch(&arguments);
-    match ending {
-        Ok(ending) => ending.into(),
-        Err(error) => {
-            terminal::report(&error);
-            match error {
-                Error::Usage(_) => Ending::Usage.into(),
-                _ => Ending::Failed.into(),
-            }
-        }
-    }
+    let ended = |error: Error, ending: fn(&Error) -> Ending| {
+        terminal::report(&error);
+        ending(&error)
+    };
+    let ending = match prepare(&arguments) {
+        Ok(work) => work().unwrap_or_else(|error| ended(error, Ending::amid)),
+        Err(error) => ended(error, Ending::before),
+    };
+    ending.into()
 }
 
-fn dispatch(arguments: &Toolpool) -> Result<Ending> {
+/// Looks at everything that can be wrong before the work begins.
+fn prepare(arguments: &Toolpool) -> Result<Work<'_>> {
+    stop::outlive_file_limits()?;
     if arguments.version {
-        return terminal::print(&version::text());
+        return Ok(Box::new(|| terminal::print(&version::text())));
     }
-    match &arguments.command {
-        None => terminal::print(&Toolpool::command().render_help().to_string()),
-        Some(Command::Devices(devices)) => terminal::print(&devices::table(devices)),
-        Some(Command::Embed(embed)) => embed::embed(embed, arguments.log_level),
-        Some(Command::Run(run)) => run::run(run),
-        Some(Command::Fetch(fetch)) => fetch::fetch(fetch),
-        Some(Command::Merge(merge)) => join(merge),
-        Some(Command::Verify { directory }) => verify(directory),
-        Some(Command::Bench(bench)) => bench::bench(bench),
-        Some(Command::Completions { shell }) => {
-            let mut script = Vec::new();
-            clap_complete::generate(*shell, &mut Toolpool::command(), "toolpool", &mut script);
-            io::stdout()
-                .write_all(&script)
-                .map_err(terminal::cannot_print)?;
-            Ok(Ending::Whole)
+    Ok(match &arguments.command {
+        None => Box::new(|| terminal::print(&Toolpool::command().render_help().to_string())),
+        Some(Command::Devices(devices)) => Box::new(|| terminal::print(&devices::table(devices))),
+        Some(Command::Embed(embed)) => embed::embed(embed, arguments.log_level)?,
+        Some(Command::Run(run)) => run::run(run)?,
+        Some(Command::Fetch(fetch)) => fetch::fetch(fetch)?,
+        Some(Command::Merge(merge)) => join(merge)?,
+        Some(Command::Verify { directory }) => verify(directory)?,
+        Some(Command::Bench(bench)) => bench::bench(bench)?,
+        Some(Command::Completions { shell }) => Box::new(|| complete(*shell)),
+    })
+}
+
+fn complete(shell: Shell) -> Result<Ending> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Toolpool::command(), "toolpool", &mut script);
+    io::stdout()
+        .write_all(&script)
+        .map_err(terminal::cannot_print)?;
+    Ok(Ending::Whole)
+}
+
+fn join(arguments: &Merge) -> Result<Work<'_>> {
+    let merge = output::merge(&arguments.parts, &arguments.output)?;
+    Ok(Box::new(move || {
+        let totals = merge()?;
+        if arguments.sort {
+            output::sort(&arguments.output)?;
         }
-    }
+        let place = arguments.output.display();
+        terminal::note(&format!("{} rows in {place}", totals.rows));
+        Ok(Ending::of(totals))
+    }))
 }
 
-fn join(arguments: &Merge) -> Result<Ending> {
-    let totals = output::merge(&arguments.parts, &arguments.output)?;
-    if arguments.sort {
-        output::sort(&arguments.output)?;
-    }
-    let place = arguments.output.display();
-    terminal::note(&format!("{} rows in {place}", totals.rows));
-    Ok(Ending::of(totals))
-}
-
-fn verify(directory: &Path) -> Result<Ending> {
-    let mut damaged = output::verify(directory)?;
-    if !output::has_ended(directory)? {
-        damaged.push("the run has not ended; give its command again".to_owned());
-    }
-    if damaged.is_empty() {
-        terminal::note(&format!("{} is whole", directory.display()));
-        return Ok(Ending::Whole);
-    }
-    terminal::print(&damaged.join("\n"))?;
-    Ok(Ending::Failed)
+fn verify(directory: &Path) -> Result<Work<'_>> {
+    let ended = output::has_ended(directory)?;
+    Ok(Box::new(move || {
+        let mut damaged = output::verify(directory)?;
+        if !ended {
+            damaged.push("the run has not ended; give its command again".to_owned());
+        }
+        if damaged.is_empty() {
+            terminal::note(&format!("{} is whole", directory.display()));
+            return Ok(Ending::Whole);
+        }
+        terminal::print(&damaged.join("\n"))?;
+        Ok(Ending::Failed)
+    }))
 }

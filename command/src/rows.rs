@@ -16,6 +16,14 @@ pub enum Outcome {
     Elsewhere,
 }
 
+/// What is to be said of a record that has its outputs: that it was cut, or holds letters that the model does not know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remark {
+    /// Of the window.
+    pub record: usize,
+    pub text: String,
+}
+
 /// A window that is done.
 pub struct Rows {
     pub window: Window,
@@ -23,6 +31,8 @@ pub struct Rows {
     pub digest: u128,
     /// One each record.
     pub outcomes: Vec<Outcome>,
+    /// On records that are [`Outcome::Done`], in ascending order of these; a record may have several.
+    pub remarks: Vec<Remark>,
     pub values: Box<dyn Values>,
 }
 

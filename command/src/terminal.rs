@@ -1,8 +1,10 @@
 //! What the user sees on standard output and standard error, and the exit codes.
 
+use std::collections::HashSet;
 use std::fmt::Display;
 use std::io::{self, Write};
 use std::process::ExitCode;
+use std::sync::{Mutex, PoisonError};
 
 use console::style;
 use indicatif::MultiProgress;
@@ -11,6 +13,9 @@ use toolpool::log::{Level, log, set_sink};
 use crate::args::LogLevel;
 use crate::error::{Error, Result};
 use crate::output::Totals;
+
+/// What a command does once nothing speaks against it. Until then it has begun nothing.
+pub type Work<'a> = Box<dyn FnOnce() -> Result<Ending> + 'a>;
 
 /// How a command ended; its exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,30 +43,69 @@ impl Ending {
     /// That of a directory that is finished.
     #[must_use]
     pub fn of(totals: Totals) -> Self {
-        match (totals.rows, totals.failed) {
-            (_, 0) => Self::Whole,
-            (0, _) => Self::Failed,
+        match totals.failed {
+            0 => Self::Whole,
             _ => Self::Partial,
+        }
+    }
+
+    /// That of a command which an error kept from beginning. Another command line mends that, but for a full disk.
+    #[must_use]
+    pub fn before(error: &Error) -> Self {
+        match error.is_full() {
+            true => Self::Failed,
+            false => Self::Usage,
+        }
+    }
+
+    /// That of work which an error ended.
+    #[must_use]
+    pub fn amid(error: &Error) -> Self {
+        match error {
+            Error::Usage(_) => Self::Usage,
+            Error::Failed(_) | Error::File { .. } => Self::Failed,
         }
     }
 }
 
 /// Sends what the library and the command log to standard error.
 pub fn listen(level: LogLevel) {
-    let level = most(level);
-    set_sink(Some((
-        level,
-        Box::new(|level, line| eprintln!("{}", dressed(level, line))),
-    )));
+    let said = Said::default();
+    let sink = move |level, line: &str| {
+        if said.is_new(level, line) {
+            eprintln!("{}", dressed(level, line));
+        }
+    };
+    set_sink(Some((most(level), Box::new(sink))));
 }
 
 /// The same, above progress that is being drawn, until [`listen`] is called again.
 pub fn listen_above(level: LogLevel, bars: MultiProgress) {
+    let said = Said::default();
     let sink = move |level, line: &str| {
-        // Progress that is not drawn any more has no lines above it.
-        let _ = bars.println(dressed(level, line));
+        if said.is_new(level, line) {
+            // Progress that is not drawn any more has no lines above it.
+            let _ = bars.println(dressed(level, line));
+        }
     };
     set_sink(Some((most(level), Box::new(sink))));
+}
+
+/// Warnings that were said: the same one says nothing more. A batch that fails is split, and each part fails alike.
+#[derive(Default)]
+struct Said(Mutex<HashSet<String>>);
+
+impl Said {
+    /// As many are remembered.
+    const MOST: usize = 1000;
+
+    fn is_new(&self, level: Level, line: &str) -> bool {
+        let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if level != Level::Warning || said.len() == Self::MOST {
+            return true;
+        }
+        said.insert(line.to_owned())
+    }
 }
 
 fn most(level: LogLevel) -> Level {

@@ -34,7 +34,7 @@ impl Strings {
     }
 
     /// All of them, in order.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = &[u8]> {
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &[u8]> + Clone {
         self.offsets
             .windows(2)
             .map(|ends| &self.data[ends[0] as usize..ends[1] as usize])

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import gzip
+import http.server
 import json
 import os
 import random
 import subprocess
+import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pyarrow.parquet as parquet
 import pytest
+from hub import Hub
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND = os.environ.get("TOOLPOOL_TEST_COMMAND", str(ROOT / "target/release/toolpool"))
@@ -100,6 +103,18 @@ def contents(directory: Path) -> dict[str, bytes]:
 def report(directory: Path) -> dict:
     """The report that a run leaves."""
     return json.loads((directory / "report.json").read_text())
+
+
+@pytest.fixture
+def hub(tmp_path: Path):
+    """The environment of a command that has this hub, and a cache with nothing in it."""
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hub)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    Hub.asked.clear()
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("HF_")}
+    endpoint = f"http://127.0.0.1:{server.server_port}"
+    yield environment | {"HF_ENDPOINT": endpoint, "HF_HUB_CACHE": str(tmp_path / "hub")}
+    server.shutdown()
 
 
 @pytest.fixture

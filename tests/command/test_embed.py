@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 from pathlib import Path
 
 import numpy as np
@@ -54,7 +55,10 @@ def test_every_way_in_gives_the_same_rows(way: str, tmp_path: Path):
         "glob": (tmp_path / "part*.fa", {}),
     }[way]
     embed(inputs, tmp_path / "out", "--deterministic", **options)
-    assert contents(tmp_path / "out") == contents(tmp_path / "expected")
+    ours, expected = contents(tmp_path / "out"), contents(tmp_path / "expected")
+    for files in [ours, expected]:  # the first line of the manifest names the input
+        files["manifest.jsonl"] = files["manifest.jsonl"].split(b"\n", 1)[1]
+    assert ours == expected
 
 
 def test_sorted_rows_are_in_the_order_of_the_input(fasta: Path, tmp_path: Path):
@@ -81,15 +85,102 @@ def test_what_cannot_be_embedded_fails_alone_and_is_listed(tmp_path: Path):
     failures = (tmp_path / "out/failures.tsv").read_text()
     assert all(name in failures for name in ["empty", "long", "again"]) and "fine" not in failures
     assert b"failures.tsv" in ended.stderr
+    assert "--on-long" in failures and "--max-length" in failures and "_" not in failures
 
 
-def test_nothing_usable_is_a_failure(tmp_path: Path):
+def test_remarks_are_in_the_words_of_the_command(tmp_path: Path):
+    fasta = write_fasta(tmp_path / "some.fasta", [("short", "MK"), ("long", "A" * 31)])
+    embed(fasta, tmp_path / "out", "--max-length", 30, "--on-long", "truncate")
+    [_, remark] = (tmp_path / "out/remarks.tsv").read_text().splitlines()
+    assert remark.startswith("1\tlong\t") and "(--on-long truncate)" in remark
+
+
+@pytest.mark.parametrize("empty", ["no records", "/dev/null", "stdin"])
+def test_an_input_that_holds_no_sequence_says_so(empty: str, fasta: Path, tmp_path: Path):
+    nothing = write_fasta(tmp_path / "none.fasta", [])
+    given, options = {
+        "no records": (nothing, {}),
+        "/dev/null": ("/dev/null", {}),
+        "stdin": ("-", {"input": b"\n; a comment\n"}),
+    }[empty]
+    name = "stdin" if empty == "stdin" else str(given)
+    ended = embed(given, tmp_path / "out", **options)
+    assert f"warning: {name} holds no sequence" in ended.stderr.decode()
+    ended = embed([given, fasta], tmp_path / "both", **options)
+    assert f"warning: {name} holds no sequence" in ended.stderr.decode()
+    assert b"proteins.fasta holds" not in ended.stderr
+    assert len(rows(tmp_path / "both").index) == 60
+
+
+def test_the_summary_of_a_run_that_is_done_is_that_of_the_run(fasta: Path, tmp_path: Path):
+    first = embed(fasta, tmp_path / "out", "--json").stdout
+    again = embed(fasta, tmp_path / "out", "--json").stdout
+    assert json.loads(first)["residues"] > 0
+    assert json.loads(again) | {"pool": 0, "residues_per_s": 0} == json.loads(first) | {
+        "pool": 0,
+        "residues_per_s": 0,
+    }
+
+
+def test_a_run_of_which_every_record_failed_ends_like_one_of_which_some_did(tmp_path: Path):
     fasta = write_fasta(tmp_path / "long.fasta", [("a", "A" * 31), ("b", "C" * 31)])
-    embed(fasta, tmp_path / "out", "--max-length", 30, code=1)
+    embed(fasta, tmp_path / "out", "--max-length", 30, code=3)
+    assert len((tmp_path / "out/failures.tsv").read_text().splitlines()) == 3
+
+
+def test_what_another_command_line_mends_is_known_before_anything_is_begun(
+    fasta: Path, tmp_path: Path
+):
+    (tmp_path / "file").write_text("")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "reads.fastq").write_text("@a\nMK\n+\nII\n")
+    into = ["-o", tmp_path / "out"]
+    model = ["-m", MODEL]
+    for arguments in [
+        ["embed", tmp_path / "nowhere.fasta", *model, *into],
+        ["embed", tmp_path / "no*.fasta", *model, *into],
+        ["embed", tmp_path / "reads.fastq", *model, *into],
+        ["embed", "-", "-", *model, *into],
+        ["embed", fasta, "-m", tmp_path / "empty", *into],
+        ["embed", fasta, *model, "-o", tmp_path / "file"],
+        ["embed", fasta, *model, "-o", tmp_path / "file/out"],
+        ["merge", tmp_path / "nowhere", *into],
+        ["merge", tmp_path / "empty", *into],
+        ["verify", tmp_path / "nowhere"],
+        ["bench", "-m", tmp_path / "empty"],
+    ]:
+        ended = run(*arguments)
+        assert ended.returncode == 2, (arguments, ended.stderr.decode())
+        assert ended.stderr.count(b"error: ") == 1, arguments
+        assert not (tmp_path / "out").exists(), arguments
+
+
+def test_parts_that_make_no_whole_are_refused(fasta: Path, tmp_path: Path):
+    for part in [1, 2]:
+        embed(fasta, tmp_path / f"part{part}", "--shard", f"{part}/3")
+    parts = [tmp_path / "part1", tmp_path / "part2"]
+    ended = run("merge", *parts, "-o", tmp_path / "out")
+    assert ended.returncode == 2 and b"part 3/3 is missing" in ended.stderr
+    embed(fasta, tmp_path / "part3", "--shard", "3/3")
+    (tmp_path / "file").write_text("")
+    ended = run("merge", *parts, tmp_path / "part3", "-o", tmp_path / "file")
+    assert ended.returncode == 2, ended.stderr.decode()
+
+
+def test_a_limit_of_the_size_of_files_stops_it_like_a_full_disk(fasta: Path, tmp_path: Path):
+    def limit():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (8 << 10, resource.RLIM_INFINITY))
+
+    options = ["--deterministic", "--window", 40, "--outputs", "per_residue"]
+    ended = embed(fasta, tmp_path / "out", *options, code=1, preexec_fn=limit)
+    assert b"File too large" in ended.stderr
+    embed(fasta, tmp_path / "out", *options)
+    embed(fasta, tmp_path / "expected", *options)
+    assert contents(tmp_path / "out") == contents(tmp_path / "expected")
 
 
 def test_outputs_by_layer_have_their_names(fasta: Path, tmp_path: Path):
-    embed(fasta, tmp_path / "out", "--outputs", "mean,bos", "--layers", "0,-1")
+    embed(fasta, tmp_path / "out", "--outputs", "mean, bos", "--layers", "0, -1")
     for name in ["mean.0", "mean.3", "bos.0", "bos.3"]:
         assert sorted(rows(tmp_path / "out", name).index) == list(range(60)), name
 
@@ -100,6 +191,25 @@ def test_json_is_the_report(fasta: Path, tmp_path: Path):
     assert printed["rows"] == 60
     assert printed["session"] == report(tmp_path / "out")["session"]
     assert (tmp_path / "out/timeline.svg").read_text().startswith("<svg")
+
+
+def test_residues_are_those_that_were_computed(tmp_path: Path):
+    """Neither what failed nor duplicates, in a window or across; what two pieces hold counts twice."""
+    long = ["W" * 30 + "A", "Y" * 30 + "C" * 10, "W" * 30 + "A"]
+    alike = ["MKTAYIA", "GAVLI", "MKTAYIA", "", "MKTAYIA", "GAVLI"]
+    sequences = long + alike
+    fasta = write_fasta(tmp_path / "some.fasta", [(f"p{n}", s) for n, s in enumerate(sequences)])
+    options = ["--max-length", 30, "--window", 4]
+    printed = json.loads(embed(fasta, tmp_path / "out", *options, "--json", code=3).stdout)
+    assert printed["residues"] == len("MKTAYIA") + len("GAVLI")
+    elapsed = printed["pool"]["elapsed_s"]
+    assert printed["residues_per_s"] * elapsed == pytest.approx(printed["residues"], rel=0.05)
+    table = embed(fasta, tmp_path / "table", *options, code=3).stdout.decode().splitlines()
+    column = table[0].split().index("residues")
+    slots = [line.split() for line in table[1:-1]]
+    assert sum(int(slot[column]) for slot in slots) == printed["residues"]
+    ended = embed(fasta, tmp_path / "long", *options, "--on-long", "window", "--json", code=3)
+    assert json.loads(ended.stdout)["residues"] == (2 * 30 + 2 * 30) + printed["residues"]
 
 
 def test_fp16_is_rounded_to_nearest_even(fasta: Path, tmp_path: Path):
@@ -116,6 +226,10 @@ def test_fp16_is_rounded_to_nearest_even(fasta: Path, tmp_path: Path):
         (["--outputs", "moan"], "mean, bos, per_residue, logits, contacts"),
         (["--layers", "99"], "0 (the embedding) to 3"),
         (["--devices", "cuda:77"], "CUDA"),
+        (["--column", "sequence"], "--column is for tables"),
+        (["--id-column", "id"], "--id-column is for tables"),
+        (["--tokens-per-batch", "0"], "--tokens-per-batch cannot be"),
+        (["--dtype", "fp31"], "--dtype cannot be"),
         (["--set", "nonsense=1"], "nonsense"),
         (["--overlap", "3"], "--on-long window"),
         (["--on-long", "window", "--outputs", "contacts"], "contacts"),

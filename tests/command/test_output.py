@@ -17,6 +17,7 @@ import polars as pl
 import pyarrow.parquet as pq
 import pytest
 import xxhash
+from conftest import MODEL, contents, embed, proteins, report, run, write_fasta
 
 ROOT = Path(__file__).resolve().parents[2]
 RECORDS, WINDOW, WIDTH = 600, 250, 8
@@ -187,11 +188,116 @@ def test_failures_have_their_reasons(outputs, directory):
     assert got == [(index, name(index)[1], words.format(source[index])) for index in failed]
 
 
+@pytest.mark.parametrize("directory", ["parquet", "npy"])
+def test_remarks_are_on_every_record_that_they_are_true_of(outputs, directory):
+    head, *lines = (outputs / directory / "remarks.tsv").read_text().splitlines()
+    assert head == "index\tid\tremark"
+    expected = [
+        (index, name(index)[1], rf"remark {number} on record {first(index)}\tand more")
+        for index in DONE
+        for number in range(max(0, first(index) % 9 - 6))
+    ]
+    got = [(int(index), *rest) for index, *rest in (line.split("\t") for line in lines)]
+    assert len(got) > 50
+    assert sorted(got) == expected
+
+
+@pytest.mark.parametrize(("dtype", "name"), [("fp32", "float"), ("fp16", "halffloat")])
+def test_tables_of_many_pages_hold_what_npy_holds(dtype, name, tmp_path):
+    """Parquet's pages are encoded by the command itself; .npy is the bytes as they are."""
+    count = {"fp32": 10_000, "fp16": 20_000}[dtype]
+    letters = "ACDEFGHIKLMNPQRSTVWY"
+    records = [
+        (f"p{number}", "".join(letters[number // 20**place % 20] for place in range(4)))
+        for number in range(count)
+    ]
+    fasta = write_fasta(tmp_path / "proteins.fasta", records)
+    options = ["--deterministic", "--window", count, "--output-dtype", dtype]
+    for format in ["parquet", "npy"]:
+        embed(fasta, tmp_path / format, *options, "--format", format)
+    expected = np.load(tmp_path / "npy/mean/00000000.npy")
+    path = tmp_path / "parquet/mean/00000000.parquet"
+    table = pq.read_table(path)
+    assert str(table.schema.field("value").type).startswith(f"fixed_size_list<item: {name}")
+    got = table["value"].combine_chunks().flatten().to_numpy().reshape(expected.shape)
+    assert np.array_equal(got, expected)
+    assert np.array_equal(pl.read_parquet(path)["value"].to_numpy(), expected)
+    assert len(expected) * expected[0].nbytes > 1 << 20, "more than one page"
+
+
+@pytest.fixture(params=["empty", "failed"])
+def without_rows(request, tmp_path):
+    """An input without records, or one whose records all fail."""
+    path = tmp_path / "proteins.fasta"
+    path.write_text({"empty": "", "failed": ">a\n>b\n"}[request.param])
+    return path
+
+
+def test_a_run_without_rows_can_be_read(without_rows, tmp_path):
+    from safetensors.numpy import load_file
+
+    out = tmp_path / "out"
+    options = ["--outputs", "mean,bos,per_residue,logits,contacts", "--output-dtype", "fp16"]
+    code = 0 if without_rows.stat().st_size == 0 else 3
+    embed(without_rows, out, *options, code=code)
+    width = json.loads((Path(MODEL) / "config.json").read_text())["hidden_size"]
+    for output in ["mean", "bos"]:
+        table = pq.read_table(out / output)
+        assert table.num_rows == 0
+        value = f"fixed_size_list<item: halffloat not null>[{width}]"
+        assert [str(field.type) for field in table.schema][-1] == value
+    values = pl.scan_parquet(out / "mean/*.parquet").sort("index").collect()["value"].to_numpy()
+    assert values.shape == (0, width)
+    shapes = {"per_residue": (0, width), "logits": (0, 33), "contacts": (0,)}
+    for output, shape in shapes.items():
+        (path,) = (out / output).glob("*.safetensors")
+        assert load_file(path)["values"].shape == shape
+        assert load_file(path)["values"].dtype == "float16"
+        assert len(pl.read_parquet(out / output / "index.parquet")) == 0
+    (total,) = printed([sys.executable, "-c", program("python", "# torch")], out)
+    assert float(total) == 0
+    before = contents(out)
+    embed(without_rows, out, *options, code=code)
+    assert contents(out) == before
+    assert run("verify", out).returncode == 0
+
+
+def test_a_run_without_rows_can_be_read_as_npy(without_rows, tmp_path):
+    code = 0 if without_rows.stat().st_size == 0 else 3
+    embed(without_rows, tmp_path / "out", "--format", "npy", code=code)
+    (path,) = (tmp_path / "out/mean").glob("*.npy")
+    assert np.load(path).shape[0] == 0
+    assert path.with_suffix(".tsv").read_text() == "index\tid\tlength\thash\tshape\n"
+
+
+def test_a_broken_checkpoint_is_said(tmp_path):
+    from safetensors.numpy import load_file, save_file
+
+    model = tmp_path / "model"
+    shutil.copytree(MODEL, model)
+    weights = load_file(model / "model.safetensors")
+    weights["esm.encoder.emb_layer_norm_after.weight"][:] = np.nan
+    save_file(weights, model / "model.safetensors", metadata={"format": "pt"})
+    fasta = write_fasta(tmp_path / "proteins.fasta", proteins(20))
+    arguments = ["-m", model, "-o", tmp_path / "out", "--devices", "cpu*2"]
+    ended = run("embed", fasta, *arguments)
+    assert ended.returncode == 0, "they are no failures"
+    assert b"20 records hold values that are not finite" in ended.stderr
+    assert report(tmp_path / "out")["not_finite"] == 20
+    listed = (tmp_path / "out/remarks.tsv").read_text().splitlines()[1:]
+    assert sorted(int(line.split("\t")[0]) for line in listed) == list(range(20))
+    assert all(
+        re.fullmatch(r".*\tvalues that are not finite: \d+ of mean", line) for line in listed
+    )
+
+
 def test_the_manifest_is_json_by_line(outputs):
     lines = [
         json.loads(line) for line in (outputs / "parquet/manifest.jsonl").read_text().splitlines()
     ]
-    assert lines[0]["run"]["run"]["settings"] == {"model": "made"}
+    head = lines[0]["run"]["run"]
+    assert head["settings"] == {"model": "made"}
+    assert head["named"] == {"model": "lab/made", "inputs": ["proteins.fasta"]}
     windows = [line["window"] for line in lines[1:-1]]
     assert [window["first"] for window in windows if window["kind"] == "window"] == [0, 250, 500]
     assert sum(window["done"] for window in windows) == len(DONE)

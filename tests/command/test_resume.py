@@ -17,6 +17,7 @@ from conftest import (
     embed,
     embed_arguments,
     proteins,
+    report,
     rows,
     run,
     write_fasta,
@@ -53,7 +54,10 @@ def until_windows(process: subprocess.Popen, directory: Path, count: int) -> Non
 
 def test_a_run_that_is_killed_again_and_again_ends_as_one_that_was_not(tmp_path: Path):
     source = random.Random(7)
-    fasta = write_fasta(tmp_path / "proteins.fasta", proteins(SEQUENCES, most=60))
+    # Every seventh has letters that the model does not know, on which there are remarks.
+    records = proteins(SEQUENCES, most=60)
+    records[::7] = [(name, sequence + "J") for name, sequence in records[::7]]
+    fasta = write_fasta(tmp_path / "proteins.fasta", records)
     options = ["--deterministic", "--window", max(8, SEQUENCES // 100)]
     one = write_fasta(tmp_path / "one.fasta", proteins(1))
     start_up = seconds(one, tmp_path / "one")
@@ -63,6 +67,10 @@ def test_a_run_that_is_killed_again_and_again_ends_as_one_that_was_not(tmp_path:
         assert contents(tmp_path / "out") == contents(tmp_path / "expected")
         indices = rows(tmp_path / "out").index
         assert sorted(indices) == list(range(SEQUENCES)), "no row twice, none lost"
+        remarked = (tmp_path / "out/remarks.tsv").read_text().splitlines()[1:]
+        indices = {int(line.split("\t")[0]) for line in remarked}
+        assert indices >= set(range(0, SEQUENCES, 7)), "of all sessions"
+        assert report(tmp_path / "out")["remarked"] == len(indices)
 
     kills = resumed = wholes = 0
     while kills < KILLS:
@@ -147,10 +155,10 @@ def test_an_input_that_changed_is_refused(tmp_path: Path):
     records[25] = ("protein25", "MMMMMM")
     write_fasta(fasta, records)
     ended = embed(fasta, tmp_path / "out", "--window", 10, code=2)
-    assert b"records 21 to 30 have changed" in ended.stderr
+    assert b"index 20 to 29 have changed" in ended.stderr
     write_fasta(fasta, records[:20])
     ended = embed(fasta, tmp_path / "out", "--window", 10, code=2)
-    assert b"records 21 to 30 have changed" in ended.stderr
+    assert b"index 20 to 29 have changed" in ended.stderr
 
 
 @pytest.mark.parametrize("damage", ["flip", "truncate", "delete"])
@@ -219,7 +227,7 @@ def test_a_directory_that_cannot_be_written_to_is_refused(fasta: Path, tmp_path:
     else:
         place.chmod(0o500)
     try:
-        ended = embed(fasta, place / "out", code=1)
+        ended = embed(fasta, place / "out", code=2)
         assert b"cannot create" in ended.stderr
     finally:
         if os.geteuid() == 0:

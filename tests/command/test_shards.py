@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import MODEL, contents, embed, proteins, rows, run, write_fasta
+from conftest import MODEL, contents, embed, proteins, report, rows, run, write_fasta
 
 SHARDS = 3
 
@@ -29,6 +30,18 @@ def test_shards_hold_every_record_once_and_merge_to_the_whole(tmp_path: Path):
     merged, whole = rows(tmp_path / "merged"), rows(tmp_path / "whole")
     assert merged.index == list(range(200)) and merged.id == whole.id
     np.testing.assert_allclose(merged.value, whole.value, atol=2e-5)
+
+
+def test_shards_are_dealt_by_cost_and_not_by_length(tmp_path: Path):
+    """Attention is quadratic: one protein of 1,000 residues is more than three of 500, whose length is more."""
+    half = [("ACDEFGHIKL"[number] * 500) for number in range(4)]
+    records = [(f"p{n}", sequence) for n, sequence in enumerate(["W" * 1000, *half])]
+    fasta = write_fasta(tmp_path / "proteins.fasta", records)
+    held = []
+    for index in [1, 2]:
+        embed(fasta, tmp_path / f"part{index}", "--shard", f"{index}/2")
+        held.append(sorted(rows(tmp_path / f"part{index}").index))
+    assert sorted(held) == [[0], [1, 2, 3, 4]]
 
 
 def test_a_shard_that_is_done_again_is_the_same(tmp_path: Path):
@@ -104,9 +117,38 @@ def per_residue(directory: Path) -> dict[int, np.ndarray]:
     return found
 
 
+def test_remarks_on_a_sequence_in_windows_count_as_one_record(tmp_path: Path):
+    fasta = write_fasta(tmp_path / "long.fasta", [("a", "AJ" * 25), ("b", "AA")])
+    ended = embed(fasta, tmp_path / "out", "--on-long", "window", "--max-length", 20)
+    assert b"remarks on 1 record;" in ended.stderr
+    assert report(tmp_path / "out")["remarked"] == 1
+    _, ran, *letters = (tmp_path / "out/remarks.tsv").read_text().splitlines()
+    assert ran.startswith("0\ta\tthe sequence of 50 residues ran in 4 windows")
+    assert [line.split("\t")[2].split(":")[0] for line in letters] == [
+        "residues 1 to 20",
+        "residues 11 to 30",
+        "residues 21 to 40",
+        "residues 31 to 50",
+    ]
+
+
 def test_the_manifest_says_that_long_sequences_ran_in_windows(tmp_path: Path):
     fasta = write_fasta(tmp_path / "long.fasta", [("a", "A" * 50)])
     embed(fasta, tmp_path / "out", "--on-long", "window", "--max-length", 20)
     manifest = (tmp_path / "out/manifest.jsonl").read_text()
     assert '"on-long":"window"' in manifest and '"overlap":"10"' in manifest
-    assert MODEL not in manifest, "the model is known by its digest, wherever it lies"
+
+
+def test_the_manifest_names_the_model_and_the_input_and_neither_must_stay(tmp_path: Path):
+    fasta = write_fasta(tmp_path / "proteins.fasta", proteins(20))
+    options = ["--window", "10"]
+    embed(fasta, tmp_path / "out", *options)
+    model = tmp_path / "model"
+    model.symlink_to(MODEL)
+    moved = fasta.rename(tmp_path / "moved.fasta")
+    (tmp_path / "out/mean/00000001.parquet").unlink()
+    arguments = ["embed", moved, "-m", model, "-o", tmp_path / "out", "--devices", "cpu*2"]
+    assert run(*arguments, *options).returncode == 0
+    head = json.loads((tmp_path / "out/manifest.jsonl").read_text().splitlines()[0])["run"]["run"]
+    assert head["named"] == {"model": MODEL, "inputs": [str(fasta)]}
+    assert len(head["settings"]["model"]) == 32, "its digest"

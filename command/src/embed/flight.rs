@@ -1,5 +1,7 @@
 //! A window under way: its job, and the rows that come of it.
 
+use std::collections::HashSet;
+use std::fmt::Display;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -7,7 +9,7 @@ use std::time::{Duration, Instant};
 use bytemuck::{PodCastError, try_cast_slice};
 use toolpool::mem::{Field, Items, Results};
 use toolpool::pool::{Job, JobOptions, Pool, Progress};
-use toolpool::report::Report;
+use toolpool::report::{Report, SlotReport};
 use toolpool::tool::Tool;
 use toolpool::value::Dtype;
 
@@ -15,8 +17,8 @@ use super::long::{self, Pieces};
 use super::model::Model;
 use super::reader::Task;
 use crate::error::{Error, Result};
-use crate::rows::{Outcome, Rows, Values};
-use crate::tool::refused;
+use crate::rows::{Outcome, Remark, Rows, Values};
+use crate::tool::{measure, refused};
 use crate::window::Window;
 
 /// A window whose records the pool computes.
@@ -123,11 +125,11 @@ impl Flight {
         if all > 0.0 { done / all } else { 1.0 }
     }
 
-    /// What its records came to, and the tool's remarks on some. It must be over.
+    /// What its records came to. It must be over.
     ///
     /// # Errors
     /// Why a job failed as a whole, which the whole run then does.
-    pub fn land(self, names: &[String]) -> Result<(Rows, Vec<Remark>)> {
+    pub fn land(self, model: &Model, names: &[String]) -> Result<Landed> {
         // Its records were not done for a reason that is not theirs: the window is done again another time.
         if let Some(stopped) = self.jobs().find_map(|job| job.report().stopped) {
             return Err(Error::new(stopped.to_string()));
@@ -145,22 +147,30 @@ impl Flight {
         } = self.task;
         let mut cells = Vec::with_capacity(window.len());
         let mut remarks = Vec::new();
+        let mut failed = Failed::default();
         for (record, place) in self.places.iter().enumerate() {
-            let mut remark = |warning: Option<&toolpool::text::Text>| {
-                let position = window.first + record as u64;
-                remarks.extend(warning.map(|text| Remark {
-                    position,
-                    text: text.to_string(),
-                }));
-            };
-            let length = window.sequences.get(record).len();
+            let mut remark = |text| remarks.push(Remark { record, text });
+            let sequence = window.sequences.get(record);
+            let length = sequence.len();
             let made = match (place, &joined) {
                 (Place::Item(item), _) => {
-                    remark(whole.warning(*item));
+                    if let Some(warning) = whole.warning(*item) {
+                        remark(warning.to_string());
+                    }
+                    failed.add(&whole, *item, sequence, &*model.tool)?;
                     item_cells(&whole, *item, names)
                 }
                 (Place::Pieces(of), Some((results, ranges))) => {
-                    of.clone().for_each(|piece| remark(results.warning(piece)));
+                    remark(format!(
+                        "the sequence of {length} residues ran in {} windows (--on-long window)",
+                        of.len()
+                    ));
+                    for (piece, range) in of.clone().zip(&ranges[of.clone()]) {
+                        if let Some(warning) = results.warning(piece) {
+                            remark(of_piece(range, warning));
+                        }
+                        failed.add(results, piece, &sequence[range.clone()], &*model.tool)?;
+                    }
                     let pieces = of.clone().map(|piece| (piece, ranges[piece].clone()));
                     joined_cells(results, &pieces.collect::<Vec<_>>(), length, names)
                 }
@@ -172,27 +182,70 @@ impl Flight {
             }));
         }
         let names = names.to_vec();
-        Ok((
-            Rows {
+        let failed_residues = failed.by_slot;
+        Ok(Landed {
+            rows: Rows {
                 window,
                 digest,
                 outcomes,
+                remarks,
                 values: Box::new(Table {
                     names,
                     cells,
                     whole,
                 }),
             },
-            remarks,
-        ))
+            failed_residues,
+        })
     }
 }
 
-/// What the tool says about a record whose outputs it gives: that it was cut, or holds letters that it does not know.
-pub struct Remark {
-    /// Of the record, in the whole input.
-    pub position: u64,
-    pub text: String,
+/// What a window came to.
+pub struct Landed {
+    pub rows: Rows,
+    /// Residues by slot, as [`residues`] counts them, of what failed: it was not computed.
+    pub failed_residues: Vec<u64>,
+}
+
+/// Residues that a slot did, what failed included; the extent of an item is its tokens, two more.
+#[must_use]
+pub fn residues(slot: &SlotReport) -> u64 {
+    slot.extent.saturating_sub(2 * slot.items)
+}
+
+/// Residues of items that failed, of equal ones once, as the pool had them.
+#[derive(Default)]
+struct Failed<'a> {
+    seen: HashSet<&'a [u8]>,
+    by_slot: Vec<u64>,
+}
+
+impl<'a> Failed<'a> {
+    /// Adds an item, if it failed on a slot.
+    fn add(
+        &mut self,
+        results: &Results,
+        item: usize,
+        residues: &'a [u8],
+        tool: &dyn Tool,
+    ) -> Result<()> {
+        let slot = results.slot(item).filter(|_| results.error(item).is_some());
+        if let Some(slot) = slot
+            && self.seen.insert(residues)
+        {
+            let slots = self.by_slot.len().max(slot + 1);
+            self.by_slot.resize(slots, 0);
+            for (_, extent) in measure(tool, [residues].into_iter())? {
+                self.by_slot[slot] += extent.saturating_sub(2);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What is said of a piece of a sequence.
+fn of_piece(range: &Range<usize>, said: impl Display) -> String {
+    format!("residues {} to {}: {said}", range.start + 1, range.end)
 }
 
 /// Adds the one item of a record.
@@ -322,8 +375,8 @@ fn joined_cell(
     let mut given = Vec::with_capacity(pieces.len());
     let mut width = 0;
     for (piece, range) in pieces {
-        let (shape, values) = floats(results, *piece, &of_pieces)
-            .map_err(|reason| format!("residues {} to {}: {reason}", range.start + 1, range.end))?;
+        let (shape, values) =
+            floats(results, *piece, &of_pieces).map_err(|reason| of_piece(range, reason))?;
         width = shape.last().copied().unwrap_or(1);
         given.push((range.clone(), values));
     }

@@ -15,17 +15,18 @@ use toolpool::pool::{JobOptions, Pool, Progress};
 use toolpool::report::words::count;
 use toolpool::report::{Report, SlotReport};
 
-use super::flight::Flight;
-use super::ledger::{Ledger, residues};
+use super::flight::{Flight, residues};
+use super::ledger::Ledger;
 use super::model::Model;
 use super::reader::{Reader, Task};
 use super::sizing::Sizing;
 use crate::error::{Error, Result};
 use crate::output::{Directory, Written};
 use crate::progress::{self, SlotNow, Snapshot};
-use crate::rows::Rows;
+use crate::rows::{Outcome, Rows};
 use crate::stop::Stop;
 use crate::terminal;
+use crate::tool;
 
 /// Windows that the pool has at a time.
 const IN_FLIGHT: usize = 2;
@@ -249,12 +250,13 @@ impl Way<'_> {
         for report in flight.reports() {
             self.ledger.add_report(report, flight.began);
         }
-        let (rows, remarks) = flight.land(&self.names)?;
-        self.ledger.add(&rows, remarks);
+        let mut landed = flight.land(self.flow.model, &self.names)?;
+        in_own_words(&mut landed.rows);
+        self.ledger.add(&landed);
         self.flow
             .sizing
             .learn(self.ledger.lengths.residues(), self.ledger.began.elapsed());
-        self.ready = Some(rows);
+        self.ready = Some(landed.rows);
         Ok(true)
     }
 
@@ -286,6 +288,18 @@ impl Way<'_> {
     }
 }
 
+/// Says why records failed, and what the tool remarked, as a user of the command understands it.
+fn in_own_words(rows: &mut Rows) {
+    for outcome in &mut rows.outcomes {
+        if let Outcome::Failed(reason) = outcome {
+            *reason = tool::in_own_words(reason);
+        }
+    }
+    for remark in &mut rows.remarks {
+        remark.text = tool::in_own_words(&remark.text);
+    }
+}
+
 fn snapshot(
     flow: &Flow,
     ledger: &Ledger,
@@ -299,19 +313,15 @@ fn snapshot(
         let now = reports
             .iter()
             .filter_map(|report| report.slots.get(slot.number));
-        let parts: Vec<&SlotReport> = ledger
-            .slots()
-            .get(slot.number)
-            .into_iter()
-            .chain(now)
-            .collect();
+        let now: Vec<&SlotReport> = now.collect();
+        let before = ledger.slots().get(slot.number);
+        let parts = || before.into_iter().chain(now.iter().copied());
         SlotNow {
             device: slot.device.to_string(),
-            items: parts.iter().map(|part| part.items).sum(),
-            residues: parts.iter().map(|part| residues(part)).sum(),
-            lost: parts
-                .iter()
-                .find_map(|part| part.lost.as_ref().map(ToString::to_string)),
+            items: parts().map(|part| part.items).sum(),
+            residues: ledger.residues(slot.number)
+                + now.iter().map(|part| computed(part)).sum::<u64>(),
+            lost: parts().find_map(|part| part.lost.as_ref().map(ToString::to_string)),
         }
     });
     let counts = &ledger.counts;
@@ -332,6 +342,13 @@ fn snapshot(
             Duration::try_from_secs_f64(elapsed.as_secs_f64() * left / passed).ok()
         }),
     }
+}
+
+/// Residues that a slot computed of a window in flight, about: how many of its items failed is known, which of them only
+/// when the window is over.
+fn computed(slot: &SlotReport) -> u64 {
+    let done = slot.items - slot.failed;
+    residues(slot) * done / slot.items.max(1)
 }
 
 /// Bytes of the input that are done, those of windows in flight in part.

@@ -7,25 +7,24 @@ use serde_json::{Value, json};
 use toolpool::report::words::{count, time, whole};
 use toolpool::report::{Report, SlotReport, Span, What};
 
-use super::flight::Remark;
+use super::flight::{Landed, residues};
 use super::histogram::{self, Histogram};
 use crate::devices::aligned;
 use crate::output::{Summary, Totals, Written};
-use crate::rows::{Outcome, Rows};
+use crate::rows::Outcome;
 use crate::window::Window;
 
 /// As many batches are kept one by one for the trace and the timeline; of later windows, one span a slot.
 const MOST_SPANS: usize = 100_000;
-/// So many remarks of the tool are kept, in words.
-const MOST_REMARKS: usize = 100;
 
 /// Sums over the windows of this session; what earlier sessions did is in the directory.
 pub struct Ledger {
     pub began: Instant,
     report: Report,
+    /// By slot: what failed was not computed.
+    failed_residues: Vec<u64>,
     pub lengths: Histogram,
     pub counts: Counts,
-    remarks: Vec<Remark>,
 }
 
 /// Records.
@@ -36,8 +35,6 @@ pub struct Counts {
     pub failed: u64,
     /// Equal to others and not computed again: of the same window, and of earlier ones.
     pub saved: u64,
-    /// With a remark of the tool.
-    pub remarked: u64,
     /// Of windows that were there already.
     pub resumed: u64,
     pub windows: u64,
@@ -50,17 +47,21 @@ impl Ledger {
         Self {
             began: Instant::now(),
             report: Report::default(),
+            failed_residues: Vec::new(),
             lengths: Histogram::default(),
             counts: Counts {
                 resumed,
                 ..Counts::default()
             },
-            remarks: Vec::new(),
         }
     }
 
     /// Adds a window that is over.
-    pub fn add(&mut self, rows: &Rows, remarks: Vec<Remark>) {
+    pub fn add(&mut self, landed: &Landed) {
+        let Landed {
+            rows,
+            failed_residues,
+        } = landed;
         let failed = |outcome: &&Outcome| matches!(outcome, Outcome::Failed(_));
         let same = |outcome: &&Outcome| matches!(outcome, Outcome::Same(_));
         let mine = |outcome: &&Outcome| **outcome != Outcome::Elsewhere;
@@ -68,9 +69,11 @@ impl Ledger {
         self.counts.records += rows.outcomes.iter().filter(mine).count() as u64;
         self.counts.failed += rows.outcomes.iter().filter(failed).count() as u64;
         self.counts.saved += rows.outcomes.iter().filter(same).count() as u64;
-        self.counts.remarked += remarks.len() as u64;
-        self.remarks.extend(remarks);
-        self.remarks.truncate(MOST_REMARKS);
+        let slots = self.failed_residues.len().max(failed_residues.len());
+        self.failed_residues.resize(slots, 0);
+        for (all, one) in self.failed_residues.iter_mut().zip(failed_residues) {
+            *all += *one;
+        }
         self.measure(&rows.window, &rows.outcomes);
     }
 
@@ -111,16 +114,23 @@ impl Ledger {
         }
     }
 
+    /// Residues that a slot computed: neither of what failed nor of duplicates, which were computed once.
+    #[must_use]
+    pub fn residues(&self, slot: usize) -> u64 {
+        let done = self.report.slots.get(slot).map_or(0, residues);
+        done.saturating_sub(self.failed_residues.get(slot).copied().unwrap_or(0))
+    }
+
+    fn all_residues(&self) -> u64 {
+        (0..self.report.slots.len())
+            .map(|slot| self.residues(slot))
+            .sum()
+    }
+
     /// The sums of each slot.
     #[must_use]
     pub fn slots(&self) -> &[SlotReport] {
         &self.report.slots
-    }
-
-    /// The tool's remarks, the first of them.
-    #[must_use]
-    pub fn remarks(&self) -> &[Remark] {
-        &self.remarks
     }
 
     /// The files beside the shards.
@@ -142,18 +152,15 @@ impl Ledger {
     pub fn json(&self, totals: Totals) -> Value {
         let report = self.report();
         let session: Value = serde_json::from_str(&report.json()).unwrap_or_default();
-        let remarks = self
-            .remarks
-            .iter()
-            .map(|remark| json!({"index": remark.position, "remark": remark.text}));
         json!({
             "rows": totals.rows,
             "failed": totals.failed,
+            "remarked": totals.remarked,
+            "not_finite": totals.not_finite,
             "overflowed": totals.overflowed,
-            "residues": self.lengths.residues(),
+            "residues": self.all_residues(),
             "residues_per_s": self.residues_per_s(),
             "session": self.counts,
-            "remarks": remarks.collect::<Vec<_>>(),
             "pool": session,
         })
     }
@@ -173,7 +180,7 @@ impl Ledger {
                 number.to_string(),
                 slot.device.clone(),
                 whole(slot.items),
-                whole(residues(slot)),
+                whole(self.residues(number)),
                 format!("{:.1} %", 100.0 * report.busy_share(slot)),
                 time(slot.load),
                 whole(slot.splits),
@@ -199,17 +206,11 @@ impl Ledger {
     fn residues_per_s(&self) -> f64 {
         let seconds = self.began.elapsed().as_secs_f64();
         if seconds > 0.0 {
-            self.lengths.residues() as f64 / seconds
+            self.all_residues() as f64 / seconds
         } else {
             0.0
         }
     }
-}
-
-/// Residues that a slot computed; a sequence's extent is its tokens, two more.
-#[must_use]
-pub fn residues(slot: &SlotReport) -> u64 {
-    slot.extent.saturating_sub(2 * slot.items)
 }
 
 /// One span a slot, from its first batch to its last.

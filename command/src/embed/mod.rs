@@ -12,6 +12,7 @@ mod seen;
 mod sizing;
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::sync::Arc;
 
 use toolpool::device::{Kind, Slot};
@@ -21,10 +22,10 @@ use toolpool::report::words::{count, whole};
 use crate::args::{Embed, LogLevel};
 use crate::error::{Error, Result};
 use crate::input::{self, Input};
-use crate::output::{Directory, Run, Summary, Totals};
+use crate::output::{Directory, Named, Run, Summary, Totals};
 use crate::progress::Progress;
 use crate::stop::Stop;
-use crate::terminal::{self, Ending};
+use crate::terminal::{self, Ending, Work};
 use crate::tool;
 use deal::Deal;
 use flow::Flow;
@@ -37,16 +38,44 @@ use sizing::{Sizes, Sizing};
 const FIXED_WINDOW: u32 = 1024;
 
 /// Embeds the input, or what is left of it.
-pub fn embed(arguments: &Embed, level: LogLevel) -> Result<Ending> {
+pub fn embed(arguments: &Embed, level: LogLevel) -> Result<Work<'_>> {
     let stop = Stop::on_signals()?;
     let input = open_input(arguments)?;
     let model = Model::open(arguments)?;
     let pool = tool::pool(&arguments.computing.devices)?;
-    let mut directory = Directory::open(
+    let directory = Directory::open(
         &arguments.output,
         &description(arguments, &model, &pool),
         arguments.force,
     )?;
+    let ready = Ready {
+        stop,
+        input,
+        model,
+        pool,
+        directory,
+    };
+    Ok(Box::new(move || go_on(arguments, level, ready)))
+}
+
+/// What a run needs.
+struct Ready {
+    stop: Stop,
+    input: Input,
+    model: Model,
+    pool: Pool,
+    directory: Directory,
+}
+
+/// Does what is not done.
+fn go_on(arguments: &Embed, level: LogLevel, ready: Ready) -> Result<Ending> {
+    let Ready {
+        stop,
+        input,
+        model,
+        pool,
+        mut directory,
+    } = ready;
     directory
         .notes()
         .iter()
@@ -104,36 +133,40 @@ fn end(arguments: &Embed, mut directory: Directory, ledger: &Ledger) -> Result<E
     let totals = directory.totals();
     let summary = match ledger.counts.windows {
         // What an earlier session wrote says more than that there was nothing left to do.
-        0 => Summary::new(),
+        0 if totals.rows + totals.failed > 0 => Summary::new(),
         _ => ledger.summary(totals),
     };
     let totals = directory.finish(&summary)?;
-    remark(arguments, ledger, totals);
+    remark(arguments, totals);
     if arguments.json {
-        terminal::print(&format!("{:#}", ledger.json(totals)))?;
+        let earlier = (ledger.counts.windows == 0).then(|| earlier_report(arguments));
+        let now = || format!("{:#}", ledger.json(totals));
+        terminal::print(&earlier.flatten().unwrap_or_else(now))?;
     } else if ledger.counts.windows > 0 {
         terminal::print(&ledger.table())?;
     }
     Ok(Ending::of(totals))
 }
 
+/// The summary of the session that did the last of a run.
+fn earlier_report(arguments: &Embed) -> Option<String> {
+    fs::read_to_string(arguments.output.join("report.json")).ok()
+}
+
 /// What the user should know of the rows, beside that they are there.
-fn remark(arguments: &Embed, ledger: &Ledger, totals: Totals) {
-    let counts = &ledger.counts;
+fn remark(arguments: &Embed, totals: Totals) {
     let place = arguments.output.display();
-    if counts.remarked > 0 {
-        let first = ledger.remarks().first();
-        let first = first.map(|remark| {
-            format!(
-                "; the first is of record {}: {}",
-                remark.position + 1,
-                remark.text
-            )
-        });
+    if totals.remarked > 0 {
         terminal::warn(&format!(
-            "there are remarks on {} (see report.json){}",
-            count(counts.remarked, "record"),
-            first.unwrap_or_default()
+            "there are remarks on {}; {place}/remarks.tsv says which, and what",
+            count(totals.remarked, "record")
+        ));
+    }
+    if totals.not_finite > 0 {
+        terminal::warn(&format!(
+            "{} hold values that are not finite; {place}/remarks.tsv says which: the model is damaged, or its \
+             activations are beyond the range of --dtype",
+            count(totals.not_finite, "record")
         ));
     }
     if totals.overflowed > 0 {
@@ -243,5 +276,9 @@ fn description(arguments: &Embed, model: &Model, pool: &Pool) -> Run {
         format: arguments.format.into(),
         shard: arguments.shard,
         settings,
+        named: Named {
+            model: arguments.model.clone(),
+            inputs: arguments.inputs.clone(),
+        },
     }
 }

@@ -82,7 +82,7 @@ impl Model {
         Ok(Self {
             tool,
             long,
-            outputs: named(&arguments.outputs, &layers),
+            outputs: named(&arguments.outputs, &layers, config.hidden_size),
             record_bytes,
             residue_bytes,
             settings: settings(arguments, &directory, &layers)?,
@@ -148,28 +148,30 @@ fn of_pieces(outputs: &[String]) -> Vec<String> {
     needed
 }
 
-fn options(arguments: &Embed, outputs: &[String]) -> Vec<(&'static str, String)> {
+fn options(arguments: &Embed, outputs: &[String]) -> Vec<(&'static str, Option<String>)> {
     let on_long = match arguments.on_long {
         OnLong::Window => OnLong::Error,
         other => other,
     };
     let layers: Vec<String> = arguments.layers.iter().map(ToString::to_string).collect();
     vec![
-        ("outputs", outputs.join(",")),
-        ("layers", layers.join(",")),
-        ("on_long", written(on_long)),
-        ("max_length", arguments.max_length.to_string()),
+        ("outputs", Some(outputs.join(","))),
+        ("layers", Some(layers.join(","))),
+        ("on_long", Some(written(on_long))),
+        ("max_length", Some(arguments.max_length.to_string())),
+        ("tokens_per_batch", arguments.tokens_per_batch.clone()),
     ]
 }
 
 /// As the tool names its outputs: by layer, where there are several.
-fn named(outputs: &[String], layers: &[i64]) -> Vec<Output> {
+fn named(outputs: &[String], layers: &[i64], width: usize) -> Vec<Output> {
     let mut named: Vec<Output> = Vec::new();
     for output in outputs {
-        let layout = match output.as_str() {
-            "mean" | "bos" => Layout::Row,
-            "contacts" => Layout::Ragged,
-            _ => Layout::Matrix,
+        let (layout, inner) = match output.as_str() {
+            "mean" | "bos" => (Layout::Row, vec![width]),
+            "contacts" => (Layout::Ragged, Vec::new()),
+            "logits" => (Layout::Matrix, vec![ALPHABET]),
+            _ => (Layout::Matrix, vec![width]),
         };
         let names = match output.as_str() {
             "mean" | "bos" | "per_residue" if layers.len() > 1 => layers
@@ -180,7 +182,11 @@ fn named(outputs: &[String], layers: &[i64]) -> Vec<Output> {
         };
         for name in names {
             if named.iter().all(|known| known.name != name) {
-                named.push(Output { name, layout });
+                named.push(Output {
+                    name,
+                    layout,
+                    inner: inner.clone(),
+                });
             }
         }
     }
@@ -205,7 +211,6 @@ fn settings(
     directory: &Path,
     layers: &[i64],
 ) -> Result<BTreeMap<String, String>> {
-    let computing = &arguments.computing;
     let list: Vec<String> = layers.iter().map(ToString::to_string).collect();
     let mut settings = BTreeMap::from([
         ("model".to_owned(), fingerprint(directory)?),
@@ -225,14 +230,14 @@ fn settings(
             "windows of max-length residues, averaged where they overlap".to_owned(),
         );
     }
-    if let Some(tokens) = computing
+    if let Some(tokens) = arguments
         .tokens_per_batch
         .as_ref()
         .filter(|_| arguments.deterministic)
     {
         settings.insert("tokens-per-batch".to_owned(), tokens.clone());
     }
-    for (key, value) in &computing.set {
+    for (key, value) in &arguments.computing.set {
         settings.insert(format!("set {key}"), value.clone());
     }
     Ok(settings)
@@ -280,7 +285,7 @@ mod tests {
 
     fn names(outputs: &[&str], layers: &[i64]) -> Vec<String> {
         let outputs: Vec<String> = outputs.iter().map(ToString::to_string).collect();
-        named(&outputs, layers)
+        named(&outputs, layers, 320)
             .into_iter()
             .map(|output| output.name)
             .collect()

@@ -14,6 +14,7 @@ use crate::input::{self, Input, Limit};
 use crate::output::WindowLine;
 use crate::rows::Outcome;
 use crate::terminal;
+use crate::tool::measure;
 use crate::window::Window;
 
 /// A window to be done.
@@ -139,11 +140,8 @@ impl Reader {
         let hashes: Vec<u64> = window.sequences.iter().map(Seen::hash).collect();
         let mine = match &mut self.deal {
             Some((deal, tool)) => {
-                let costs: Vec<f64> = window
-                    .sequences
-                    .iter()
-                    .map(|sequence| tool.cost(sequence))
-                    .collect();
+                let measured = measure(&**tool, window.sequences.iter())?;
+                let costs: Vec<f64> = measured.into_iter().map(|(cost, _)| cost).collect();
                 deal.mine(&hashes, &costs)?
             }
             None => vec![true; hashes.len()],
@@ -166,8 +164,8 @@ impl Reader {
         if !self.seen.add(hash, position) && !self.full {
             self.full = true;
             terminal::note(&format!(
-                "from record {} on, new sequences are not remembered: duplicates of them in later windows are computed again",
-                position + 1
+                "from index {position} on, new sequences are not remembered: duplicates of them in later windows are \
+                 computed again"
             ));
         }
     }
@@ -199,10 +197,10 @@ fn check(line: &WindowLine, window: &Window, digest: u128) -> Result<()> {
 
 fn changed(line: &WindowLine, how: &str) -> Error {
     Error::usage(format!(
-        "the input is not what this directory was made from: records {} to {} have changed ({how}); give the input of \
-         before, another directory, or --force to begin anew",
-        line.first + 1,
-        line.first + line.count
+        "the input is not what this directory was made from: the records of index {} to {} have changed ({how}); \
+         give the input of before, another directory, or --force to begin anew",
+        line.first,
+        line.first + line.count.saturating_sub(1)
     ))
 }
 
@@ -298,15 +296,15 @@ mod tests {
         let mut other = SEQUENCES;
         other[3] = "W";
         for (given, records) in [
-            (&other[..], "3 to 4"),
-            (&SEQUENCES[..4], "5 to 6"),
-            (&SEQUENCES[..5], "5 to 6"),
+            (&other[..], "2 to 3"),
+            (&SEQUENCES[..4], "4 to 5"),
+            (&SEQUENCES[..5], "4 to 5"),
         ] {
             let error = tasks(reader(&file(given), finished.clone()))
                 .unwrap_err()
                 .to_string();
             assert!(
-                error.contains(&format!("records {records} have changed")),
+                error.contains(&format!("index {records} have changed")),
                 "{error}"
             );
         }

@@ -39,6 +39,20 @@ impl Columns {
     }
 }
 
+impl Options {
+    /// Refuses what is said of columns where there are none.
+    pub fn must_name_no_columns(&self, file: &str) -> Result<()> {
+        let given = [("--column", &self.column), ("--id-column", &self.id_column)];
+        match given.iter().find(|(_, name)| name.is_some()) {
+            None => Ok(()),
+            Some((option, _)) => Err(Error::usage(format!(
+                "{option} is for tables, and {file} is a FASTA: leave it out, or say what the file is by \
+                 --input-format csv|tsv|parquet"
+            ))),
+        }
+    }
+}
+
 /// The position of the only name that is as asked for.
 fn only(names: &[String], is_it: impl Fn(&str) -> bool) -> Option<usize> {
     let mut positions = (0..names.len()).filter(|&position| is_it(&names[position]));

@@ -103,7 +103,10 @@ impl File {
         let bytes = decompress(Box::new(counted), &name)?;
         let (head, bytes) = peek(bytes, 4, &name)?;
         Ok(match options.format.unwrap_or_else(|| self.format(&head)) {
-            Format::Fasta => Box::new(Fasta::new(bytes, name)?),
+            Format::Fasta => {
+                options.must_name_no_columns(&name)?;
+                Box::new(Fasta::new(bytes, name)?)
+            }
             Format::Csv => Box::new(Delimited::new(bytes, b',', options, name)?),
             Format::Tsv => Box::new(Delimited::new(bytes, b'\t', options, name)?),
             Format::Parquet => {
@@ -153,7 +156,7 @@ impl File {
     }
 
     /// For messages.
-    fn name(&self) -> String {
+    pub fn name(&self) -> String {
         match self {
             Self::Stdin => "stdin".to_owned(),
             Self::Path { path, .. } => path.display().to_string(),

@@ -18,6 +18,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::error::{Error, Result};
+use crate::terminal;
 use crate::window::{Strings, Window};
 use files::File;
 
@@ -58,14 +59,22 @@ pub struct Input {
     /// Those that are not begun, the next one last.
     files: Vec<File>,
     options: Options,
-    /// Of the file that is being read.
-    records: Option<Box<dyn Records>>,
+    /// The file that is being read.
+    open: Option<Open>,
     /// The record that was too long for the last window, if any.
     held: Window,
     windows: u64,
     position: u64,
     bytes_read: Arc<AtomicU64>,
     bytes_total: Option<u64>,
+}
+
+/// A file that is being read.
+struct Open {
+    name: String,
+    records: Box<dyn Records>,
+    /// Whether a record was found in it.
+    any: bool,
 }
 
 /// The records of one file.
@@ -88,7 +97,7 @@ impl Input {
             bytes_total: files.iter().map(File::len).sum(),
             files,
             options: options.clone(),
-            records: None,
+            open: None,
             held: Window::default(),
             windows: 0,
             position: 0,
@@ -135,16 +144,24 @@ impl Input {
             return Ok(true);
         }
         loop {
-            if let Some(records) = &mut self.records
-                && records.read(&mut window.ids, &mut window.sequences)?
-            {
-                return Ok(true);
+            if let Some(open) = &mut self.open {
+                if open.records.read(&mut window.ids, &mut window.sequences)? {
+                    open.any = true;
+                    return Ok(true);
+                }
+                if !open.any {
+                    terminal::warn(&format!("{} holds no sequence", open.name));
+                }
             }
             let Some(file) = self.files.pop() else {
-                self.records = None;
+                self.open = None;
                 return Ok(false);
             };
-            self.records = Some(file.open(&self.options, Arc::clone(&self.bytes_read))?);
+            self.open = Some(Open {
+                name: file.name(),
+                records: file.open(&self.options, Arc::clone(&self.bytes_read))?,
+                any: false,
+            });
         }
     }
 }

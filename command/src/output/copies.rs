@@ -6,6 +6,7 @@ use std::ops::Range;
 use super::file::Batch;
 use super::heads::Heads;
 use super::manifest::{Kind, WindowLine};
+use super::remarks::Remarks;
 use super::run::{Layout, Output};
 use super::shard::{self, Frame, Shapes, Shard};
 use super::values::Source;
@@ -26,10 +27,11 @@ struct Waiting {
 
 /// What a waiting record gets.
 enum Fate {
-    /// A row: where its values are among those that were gathered, and its own dimensions.
+    /// A row: where its values are among those that were gathered, its own dimensions, and the remarks on its source.
     Row {
         bytes: Range<usize>,
         outer: Vec<usize>,
+        remarks: Vec<String>,
     },
     /// What its source failed with.
     Failed(String),
@@ -152,15 +154,19 @@ impl Directory {
             fates = gathered;
         }
         let mut failed = Vec::new();
+        let mut remarked = Vec::new();
         let mut differing = Vec::new();
         for (Waiting { line, .. }, fate) in waiting.iter().zip(&fates) {
             match fate {
-                Fate::Row { .. } => {}
+                Fate::Row { remarks, .. } => {
+                    remarked.extend(remarks.iter().map(|text| (line.head(), text.clone())));
+                }
                 Fate::Failed(reason) => failed.push((line.head(), reason.clone())),
                 Fate::Differs => differing.push(line.index),
             }
         }
         let failures = write_sheet(&mut batch, &stem, "failed", "reason", &failed)?;
+        let remarks = Remarks::write(&mut batch, &stem, &remarked)?;
         let first = waiting[0].line.index;
         let line = WindowLine {
             kind: Kind::Copies,
@@ -171,10 +177,13 @@ impl Directory {
             done: (waiting.len() - failed.len() - differing.len()) as u64,
             failed: failed.len() as u64,
             same: 0,
+            remarked: remarks.records,
+            not_finite: remarks.not_finite,
             records: differing,
             shards,
             failures,
             waiting: Vec::new(),
+            remarks: remarks.files,
         };
         commit(&mut self.manifest, batch, line)
     }
@@ -243,10 +252,18 @@ impl Directory {
                 failed.insert(line.index, (line.hash, line.last));
             }
         }
+        let mut remarks: HashMap<u64, Vec<String>> = HashMap::new();
+        for file in &line.remarks {
+            for line in sheet::read(&self.path.join(&file.name))? {
+                let line = line?;
+                remarks.entry(line.index).or_default().push(line.last);
+            }
+        }
         Ok(Held {
             place,
             shards: shards.collect::<Result<_>>()?,
             failed,
+            remarks,
         })
     }
 }
@@ -257,6 +274,8 @@ struct Held {
     shards: Vec<Shard>,
     /// The hash and the reason of each record that failed.
     failed: HashMap<u64, (u128, String)>,
+    /// The remarks on each record that has some.
+    remarks: HashMap<u64, Vec<String>>,
 }
 
 impl Held {
@@ -277,6 +296,7 @@ impl Held {
             return Ok(Some(Fate::Row {
                 bytes: begin..bytes.len(),
                 outer,
+                remarks: self.remarks.get(&position).cloned().unwrap_or_default(),
             }));
         }
         let failed = self.failed.get(&position);
@@ -310,7 +330,7 @@ impl Gathered {
         let mut heads = Heads::default();
         let mut shapes: Option<Shapes> = None;
         for (Waiting { line, .. }, fate) in waiting.iter().zip(fates) {
-            if let Fate::Row { bytes, outer } = fate {
+            if let Fate::Row { bytes, outer, .. } = fate {
                 heads.push(line.head());
                 shapes
                     .get_or_insert_with(|| Shapes::new(outer.len(), inner))

@@ -47,12 +47,17 @@ impl FileLine {
         self.misfit(directory)
             .or_else(|| match checksum(&directory.join(&self.name)) {
                 Ok(found) if found == self.xxh3 => None,
-                Ok(_) => Some(format!(
-                    "{} does not have the checksum that it was written with",
-                    self.name
-                )),
+                Ok(_) => Some(self.differs()),
                 Err(error) => Some(format!("{} cannot be read: {error}", self.name)),
             })
+    }
+
+    /// The words for a file whose bytes are others.
+    pub fn differs(&self) -> String {
+        format!(
+            "{} does not have the checksum that it was written with",
+            self.name
+        )
     }
 }
 

@@ -2,25 +2,68 @@
 
 use std::io::{BufWriter, Write};
 
-use super::file;
+use super::file::{self, Batch, FileLine};
 use super::heads::escape;
+use super::manifest::Kind;
+use super::open::remove_unlisted;
 use super::run::{Format, Layout};
-use super::shard::{Index, Shard};
-use super::{Directory, FAILURES, INDEX, Summary, Totals, manifest, sheet};
+use super::shard::{self, Frame, Index, Shapes, Shard};
+use super::values::Nothing;
+use super::{
+    Directory, FAILURES, INDEX, REMARKS, Summary, Totals, WindowLine, manifest, sheet, stem,
+};
 use crate::error::{Error, Result};
 
 impl Directory {
-    /// Ends the run: writes `summary`, `failures.tsv` and the indexes of outputs in safetensors, then the manifest
-    /// anew, with its lines in order and one that says that the run has ended.
+    /// Ends the run: writes `summary`, `failures.tsv`, `remarks.tsv` and the indexes of outputs in safetensors, then
+    /// the manifest anew, with its lines in order and one that says that the run has ended.
     pub fn finish(mut self, summary: &Summary) -> Result<Totals> {
-        self.write_failures()?;
+        let path = self.path.clone();
+        let mut batch = Batch::new(&path);
+        let windows = &mut self.manifest.windows;
+        windows.retain(|line| line.kind != Kind::Empty);
+        if self.totals().rows == 0 {
+            let empty = self.write_empty(&mut batch)?;
+            self.manifest.windows.push(empty);
+        }
+        batch.publish()?;
+        self.write_list(FAILURES, "reason", |line| &line.failures)?;
+        self.write_list(REMARKS, "remark", |line| &line.remarks)?;
         self.write_indexes()?;
         for (name, text) in summary {
             file::replace(&self.path, name, |draft| draft.put(text))?;
         }
         self.manifest.ended = true;
         self.manifest.rewrite()?;
+        batch.keep();
+        remove_unlisted(&self.path, &self.manifest)?;
         Ok(self.totals())
+    }
+
+    /// A shard of every output, without rows: readers find its columns and its type.
+    fn write_empty(&self, batch: &mut Batch) -> Result<WindowLine> {
+        let kind = Kind::Empty;
+        let run = &self.manifest.run;
+        let mut shards = Vec::new();
+        for output in &run.outputs {
+            let frame = Frame {
+                shapes: Shapes::new(output.layout.rank(), &output.inner),
+                ..Frame::default()
+            };
+            shards.push(shard::write(
+                batch,
+                run,
+                output,
+                &stem(kind, 0),
+                &frame,
+                &mut Nothing,
+            )?);
+        }
+        Ok(WindowLine {
+            kind,
+            shards,
+            ..WindowLine::default()
+        })
     }
 
     /// Refuses a directory that is not complete.
@@ -40,13 +83,18 @@ impl Directory {
         )))
     }
 
-    /// Index, id and reason of every record that failed, escaped as in the sheets.
-    fn write_failures(&self) -> Result<()> {
-        file::replace(&self.path, FAILURES, |draft| {
+    /// Index, id and last column of every line of these sheets, escaped as there.
+    fn write_list(
+        &self,
+        name: &str,
+        last: &str,
+        sheets: impl Fn(&WindowLine) -> &[FileLine],
+    ) -> Result<()> {
+        file::replace(&self.path, name, |draft| {
             let mut text = BufWriter::new(draft);
-            let path = self.path.join(FAILURES);
-            writeln!(text, "index\tid\treason").map_err(Error::file("write", &path))?;
-            for file in self.manifest.windows.iter().flat_map(|line| &line.failures) {
+            let path = self.path.join(name);
+            writeln!(text, "index\tid\t{last}").map_err(Error::file("write", &path))?;
+            for file in self.manifest.windows.iter().flat_map(sheets) {
                 for line in sheet::read(&self.path.join(&file.name))? {
                     let sheet::Line {
                         index, id, last, ..

@@ -22,7 +22,7 @@ pub const NAME: &str = "manifest.jsonl";
 const VERSION: u32 = 1;
 
 /// Records whose shards are durable: a line of the manifest.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WindowLine {
     pub(super) kind: Kind,
     pub number: u64,
@@ -37,6 +37,12 @@ pub struct WindowLine {
     pub done: u64,
     pub failed: u64,
     pub same: u64,
+    /// How many of those with rows have remarks.
+    #[serde(default)]
+    pub remarked: u64,
+    /// How many of these have values that are not finite.
+    #[serde(default)]
+    pub not_finite: u64,
     /// Of copies, the records that have to be computed after all; of records that came again, which they are.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) records: Vec<u64>,
@@ -44,18 +50,24 @@ pub struct WindowLine {
     /// Sheets of the records that failed, and of those that wait.
     pub(super) failures: Vec<FileLine>,
     pub(super) waiting: Vec<FileLine>,
+    /// Sheets of the remarks on records with rows.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) remarks: Vec<FileLine>,
 }
 
 /// Where the records of a line come from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Kind {
     /// A window of the input.
+    #[default]
     Window,
     /// Records that were taken for copies of others, and were computed after all.
     Again,
     /// Copies of rows, for the waiting records in its span.
     Copies,
+    /// No records: a run that has ended without a row has its shards here.
+    Empty,
 }
 
 impl WindowLine {
@@ -67,7 +79,23 @@ impl WindowLine {
     /// Every file that it lists.
     pub(super) fn files(&self) -> impl Iterator<Item = &FileLine> {
         let shards = self.shards.iter().flat_map(|shard| &shard.files);
-        shards.chain(&self.failures).chain(&self.waiting)
+        let sheets = self
+            .failures
+            .iter()
+            .chain(&self.waiting)
+            .chain(&self.remarks);
+        shards.chain(sheets)
+    }
+
+    /// As [`Self::files`], to be changed.
+    pub(super) fn files_mut(&mut self) -> impl Iterator<Item = &mut FileLine> {
+        let shards = self.shards.iter_mut().flat_map(|shard| &mut shard.files);
+        let sheets = self
+            .failures
+            .iter_mut()
+            .chain(&mut self.waiting)
+            .chain(&mut self.remarks);
+        shards.chain(sheets)
     }
 
     fn order(&self) -> (Kind, u64) {
@@ -228,6 +256,15 @@ impl Manifest {
         self.ended = false;
         self.insert(window);
         Ok(())
+    }
+
+    /// Takes back that the run has ended, durably.
+    pub fn reopen(&mut self) -> Result<()> {
+        if !self.ended {
+            return Ok(());
+        }
+        self.ended = false;
+        self.rewrite()
     }
 
     fn cut_back(&self) -> Result<()> {

@@ -20,10 +20,13 @@ struct Shard {
 
 /// Joins the finished directories of all parts of one run, in any order, into a new one.
 ///
-/// Shards become hard links, or copies where the file system has none across these places; the sizes of links and the
-/// checksums of copies are compared with the manifests. Nothing is changed in the parts. Refused, with a line for
-/// each reason, are parts of different runs or inputs, parts that are missing, given twice, or not finished.
-pub fn merge(parts: &[PathBuf], into: &Path) -> Result<Totals> {
+/// Shards become hard links, or copies where the file system has none across these places; both are read to their ends
+/// and compared with their checksums. Nothing is changed in the parts. Refused, with a line for each reason, are
+/// parts of different runs or inputs, parts that are missing, given twice, not finished, or damaged. A directory that
+/// holds all of these parts already stays as it is, and is made whole where a kill left it without an end.
+///
+/// What is known without reading the shards is refused at once; what is returned does the rest.
+pub fn merge(parts: &[PathBuf], into: &Path) -> Result<impl FnOnce() -> Result<Totals> + use<>> {
     let mut shards: Vec<Shard> = parts.iter().map(|path| open(path)).collect::<Result<_>>()?;
     shards.sort_by_key(|shard| shard.part.index);
     let Some(first) = shards.first() else {
@@ -34,34 +37,63 @@ pub fn merge(parts: &[PathBuf], into: &Path) -> Result<Totals> {
     let run = whole(&first.manifest.run);
     let problems = problems(&shards, &run);
     if !problems.is_empty() {
-        return Err(Error::new(format!(
-            "these directories do not make a whole:\n  {}",
-            problems.join("\n  ")
-        )));
+        return Err(Error::usage(no_whole(&problems)));
     }
-    let mut directory = Directory::open(into, &run, false)?;
-    if !directory.manifest.windows.is_empty() {
+    let windows = shards.iter().flat_map(Shard::renamed);
+    let windows = join(windows.collect());
+    let directory = Directory::open(into, &run, false)?;
+    let fresh = directory.manifest.windows.is_empty();
+    if !fresh && !holds(&directory.manifest.windows, &windows) {
         return Err(Error::usage(format!(
-            "{} holds rows already; choose a new directory",
+            "{} holds other rows already, or not all of these; choose a new directory, or remove this one",
             into.display()
         )));
     }
-    let mut batch = Batch::new(&directory.path);
-    let mut windows = Vec::new();
-    for shard in &shards {
-        for line in &shard.manifest.windows {
-            windows.push(adopt(&mut batch, shard, line)?);
+    Ok(move || match fresh {
+        true => directory.adopt(&shards, windows),
+        false => directory.finish(&Summary::new()),
+    })
+}
+
+/// Whether a directory has the rows of these lines, in whatever order: they are of one run, so that nothing is
+/// compared but the input, and how much of it there is.
+fn holds(directory: &[WindowLine], lines: &[WindowLine]) -> bool {
+    let records = |lines: &[WindowLine]| {
+        let records = lines.iter().map(|line| line.done + line.failed);
+        records.sum::<u64>()
+    };
+    cuts(directory) == cuts(lines) && records(directory) == records(lines)
+}
+
+impl Directory {
+    /// Takes the files of parts, whose lines these are. The manifest is written once, when all else is there: a
+    /// directory that was cut off before is one of a run that has nothing yet.
+    fn adopt(mut self, shards: &[Shard], windows: Vec<WindowLine>) -> Result<Totals> {
+        let path = self.path.clone();
+        let mut batch = Batch::new(&path);
+        let mut damaged = Vec::new();
+        for shard in shards {
+            for (line, renamed) in shard.manifest.windows.iter().zip(shard.renamed()) {
+                for (file, renamed) in line.files().zip(renamed.files()) {
+                    let damage = batch.adopt(&renamed.name, &shard.path, file)?;
+                    damaged.extend(damage.map(|damage| shard.repair(&damage)));
+                }
+            }
         }
+        if !damaged.is_empty() {
+            return Err(Error::new(no_whole(&damaged)));
+        }
+        batch.publish()?;
+        self.manifest.windows = windows;
+        let totals = self.finish(&Summary::new())?;
+        batch.keep();
+        Ok(totals)
     }
-    batch.publish()?;
-    directory.manifest.windows = join(windows);
-    directory.manifest.rewrite()?;
-    batch.keep();
-    directory.finish(&Summary::new())
 }
 
 fn open(path: &Path) -> Result<Shard> {
-    let manifest = manifest_of(path)?;
+    let mut manifest = manifest_of(path)?;
+    manifest.windows.retain(|line| line.kind != Kind::Empty);
     let Some(part) = manifest.run.shard else {
         return Err(Error::usage(format!(
             "{} holds a whole run and needs no merging; name directories that were made with --shard",
@@ -81,6 +113,13 @@ fn whole(run: &Run) -> Run {
         shard: None,
         ..run.clone()
     }
+}
+
+fn no_whole(problems: &[String]) -> String {
+    format!(
+        "these directories do not make a whole:\n  {}",
+        problems.join("\n  ")
+    )
 }
 
 /// Why these are not all parts of one run; nothing where they are.
@@ -106,7 +145,7 @@ fn problems(shards: &[Shard], run: &Run) -> Vec<String> {
         }
         let files = shard.manifest.windows.iter().flat_map(WindowLine::files);
         let misfits = files.filter_map(|file| file.misfit(&shard.path));
-        problems.extend(misfits.map(|misfit| format!("{name}: {misfit}; give its command again")));
+        problems.extend(misfits.map(|misfit| shard.repair(&misfit)));
     }
     for index in 1..=first.part.count {
         let holders: Vec<_> = shards
@@ -135,17 +174,7 @@ fn problems(shards: &[Shard], run: &Run) -> Vec<String> {
 
 /// What the windows of two parts say of their inputs, where that differs.
 fn other_input(first: &Shard, shard: &Shard) -> Option<String> {
-    let cuts = |shard: &Shard| {
-        let windows = shard
-            .manifest
-            .windows
-            .iter()
-            .filter(|line| line.kind == Kind::Window);
-        windows
-            .map(|line| (line.first, line.count, line.digest))
-            .collect::<Vec<_>>()
-    };
-    let (ours, theirs) = (cuts(first), cuts(shard));
+    let (ours, theirs) = (cuts(&first.manifest.windows), cuts(&shard.manifest.windows));
     let window =
         (0..ours.len().max(theirs.len())).find(|&window| ours.get(window) != theirs.get(window))?;
     let from = ours
@@ -153,10 +182,18 @@ fn other_input(first: &Shard, shard: &Shard) -> Option<String> {
         .or(theirs.get(window))
         .map_or(0, |cut| cut.0);
     Some(format!(
-        "{} had another input than {}, from record {from} on; use the same files for all parts",
+        "{} had another input than {}, from index {from} on; use the same files for all parts",
         shard.path.display(),
         first.path.display()
     ))
+}
+
+/// How lines cut the input, and its digests.
+fn cuts(lines: &[WindowLine]) -> Vec<(u64, u64, u128)> {
+    let windows = lines.iter().filter(|line| line.kind == Kind::Window);
+    windows
+        .map(|line| (line.first, line.count, line.digest))
+        .collect()
 }
 
 /// Records that no part has, or several have.
@@ -176,18 +213,6 @@ fn incomplete(shards: &[Shard]) -> Vec<String> {
             format!("window {number} has {count} records, the parts together have {records}")
         })
         .collect()
-}
-
-/// Takes the files of a line, under names of their own.
-fn adopt(batch: &mut Batch, shard: &Shard, line: &WindowLine) -> Result<WindowLine> {
-    let mut line = line.clone();
-    let files = line.shards.iter_mut().flat_map(|shard| &mut shard.files);
-    for file in files.chain(&mut line.failures).chain(&mut line.waiting) {
-        let from = shard.path.join(&file.name);
-        let adopted = batch.adopt(&renamed(&file.name, shard.part), &from, file)?;
-        *file = adopted;
-    }
-    Ok(line)
 }
 
 /// `mean/00000000.parquet` as `mean/00000000-1of4.parquet`.
@@ -218,31 +243,47 @@ fn join(lines: Vec<WindowLine>) -> Vec<WindowLine> {
                 whole.shards.extend(line.shards);
                 whole.failures.extend(line.failures);
                 whole.waiting.extend(line.waiting);
+                whole.remarked += line.remarked;
+                whole.not_finite += line.not_finite;
+                whole.remarks.extend(line.remarks);
             }
         }
     }
     joined.into_values().collect()
 }
 
+impl Shard {
+    /// Its lines, their files under the names that they get in the whole.
+    fn renamed(&self) -> impl Iterator<Item = WindowLine> {
+        self.manifest.windows.iter().map(|line| {
+            let mut line = line.clone();
+            for file in line.files_mut() {
+                file.name = renamed(&file.name, self.part);
+            }
+            line
+        })
+    }
+
+    /// What is wrong with a file of it, and how to mend that: opening sees a file that is gone, however old it is.
+    fn repair(&self, damage: &str) -> String {
+        format!(
+            "{}: {damage}; remove that file and give the command of this part again, which does its window again",
+            self.path.display()
+        )
+    }
+}
+
 impl Batch<'_> {
-    /// Takes a file of another directory, by a link or a copy.
-    fn adopt(&mut self, name: &str, from: &Path, line: &FileLine) -> Result<FileLine> {
-        if self.link(name, from, line) {
-            return Ok(FileLine {
-                name: name.to_owned(),
-                ..line.clone()
-            });
+    /// Takes a file of another directory, by a link or a copy, and reads all of it; what is wrong with it.
+    fn adopt(&mut self, name: &str, directory: &Path, line: &FileLine) -> Result<Option<String>> {
+        let from = directory.join(&line.name);
+        if self.link(name, &from, line) {
+            return Ok(line.damage(directory));
         }
         let (copied, _) = self.write(name, |draft| {
-            let mut file = File::open(from).map_err(Error::file("read", from))?;
-            io::copy(&mut file, draft).map_err(Error::file("copy", from))
+            let mut file = File::open(&from).map_err(Error::file("read", &from))?;
+            io::copy(&mut file, draft).map_err(Error::file("copy", &from))
         })?;
-        match copied.xxh3 == line.xxh3 {
-            true => Ok(copied),
-            false => Err(Error::new(format!(
-                "{} does not have the checksum that it was written with; give the command of its run again",
-                from.display()
-            ))),
-        }
+        Ok((copied.xxh3 != line.xxh3).then(|| line.differs()))
     }
 }

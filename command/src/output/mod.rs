@@ -12,6 +12,7 @@ mod lock;
 mod manifest;
 mod merge;
 mod open;
+mod remarks;
 mod run;
 mod shard;
 mod sheet;
@@ -24,14 +25,15 @@ use self::file::{Batch, FileLine};
 use self::heads::{Head, escape};
 use self::lock::Lock;
 use self::manifest::{Kind, Manifest};
+use self::remarks::Remarks;
 use self::shard::{Frame, Shapes, ShardLine};
-use self::values::Fresh;
+use self::values::{Fresh, Tally};
 use crate::error::{Error, Result};
 use crate::rows::{Outcome, Rows};
 
 pub use self::manifest::WindowLine;
 pub use self::merge::merge;
-pub use self::run::{Format, Layout, Output, Part, Run, ValueType};
+pub use self::run::{Format, Layout, Named, Output, Part, Run, ValueType};
 
 /// The folder of the sheets of records that have no row in a window.
 const RECORDS: &str = "records";
@@ -39,8 +41,9 @@ const RECORDS: &str = "records";
 /// What [`Directory::finish`] may be given to write.
 const SUMMARY: [&str; 3] = ["report.json", "trace.json", "timeline.svg"];
 
-/// The list of failures that [`Directory::finish`] writes.
+/// The lists of failures and of remarks that [`Directory::finish`] writes.
 const FAILURES: &str = "failures.tsv";
+const REMARKS: &str = "remarks.tsv";
 
 /// What finds a record in the shards of an output.
 const INDEX: &str = "index.parquet";
@@ -60,6 +63,10 @@ pub struct Totals {
     pub rows: u64,
     /// Records that failed.
     pub failed: u64,
+    /// Records with rows on which there are remarks.
+    pub remarked: u64,
+    /// Of these, records with values that are not finite as the tool gave them.
+    pub not_finite: u64,
     /// Finite values that became infinite in 16 bits.
     pub overflowed: u64,
 }
@@ -115,6 +122,7 @@ impl Directory {
         let mut batch = Batch::new(&self.path);
         let mut sorted = Sorted::of(rows);
         let mut shards = Vec::new();
+        let mut tallies = Vec::new();
         let run = &self.manifest.run;
         for output in run.outputs.iter().filter(|_| !sorted.done.is_empty()) {
             sorted.frame.shapes = self.shapes(output, rows, &sorted.done)?;
@@ -123,10 +131,12 @@ impl Directory {
                 output: &output.name,
                 records: &sorted.done,
                 stored: run.values,
-                overflowed: 0,
+                tallies: vec![Tally::default(); sorted.done.len()],
+                halves: Vec::new(),
             };
             let shard = shard::write(&mut batch, run, output, &stem, &sorted.frame, &mut source)?;
-            let overflowed = source.overflowed;
+            let overflowed = source.tallies.iter().map(|tally| tally.overflowed).sum();
+            tallies.push((output.name.as_str(), source.tallies));
             shards.push(ShardLine {
                 overflowed,
                 ..shard
@@ -134,6 +144,8 @@ impl Directory {
         }
         let failures = write_sheet(&mut batch, &stem, "failed", "reason", &sorted.failed)?;
         let waiting = write_sheet(&mut batch, &stem, "waiting", "same_as", &sorted.waiting)?;
+        let remarks = sorted.remarks(rows, &tallies);
+        let remarks = Remarks::write(&mut batch, &stem, &remarks)?;
         let line = WindowLine {
             kind,
             number,
@@ -143,6 +155,8 @@ impl Directory {
             done: sorted.done.len() as u64,
             failed: sorted.failed.len() as u64,
             same: sorted.waiting.len() as u64,
+            remarked: remarks.records,
+            not_finite: remarks.not_finite,
             records: if again {
                 sorted.positions()
             } else {
@@ -151,6 +165,7 @@ impl Directory {
             shards,
             failures,
             waiting,
+            remarks: remarks.files,
         };
         let written = Written {
             bytes: line.files().map(|file| file.bytes).sum(),
@@ -168,6 +183,8 @@ impl Directory {
             .fold(Totals::default(), |sum, line| Totals {
                 rows: sum.rows + line.done,
                 failed: sum.failed + line.failed,
+                remarked: sum.remarked + line.remarked,
+                not_finite: sum.not_finite + line.not_finite,
                 overflowed: sum.overflowed
                     + line
                         .shards
@@ -189,7 +206,7 @@ impl Directory {
 
     /// The shapes of an output of these records, which must go with those in the shards that are there.
     fn shapes(&self, output: &Output, rows: &Rows, records: &[usize]) -> Result<Shapes> {
-        let Output { name, layout } = output;
+        let Output { name, layout, .. } = output;
         if !rows.values.names().contains(name) {
             return Err(Error::new(format!(
                 "the tool gives no output {name:?}; ask for one of {:?}",
@@ -211,7 +228,7 @@ impl Directory {
                 || shape.iter().product::<usize>() != values.len()
             {
                 return Err(Error::new(format!(
-                    "{name} of record {} ({}) has {} values of shape {shape:?}, \
+                    "{name} of index {} ({}) has {} values of shape {shape:?}, \
                      other records have {} dimensions that end in \
                      {:?}: this output cannot be stored as {layout:?}",
                     rows.window.first + record as u64,
@@ -258,6 +275,29 @@ impl<'a> Sorted<'a> {
             }
         }
         sorted
+    }
+
+    /// Those on records with rows, and what there is to say of their values, of which each output has a tally a row.
+    fn remarks(&self, rows: &'a Rows, tallies: &[(&str, Vec<Tally>)]) -> Vec<(Head<'a>, String)> {
+        let mut said = rows.remarks.iter().peekable();
+        let mut remarks = Vec::new();
+        for (row, &record) in self.done.iter().enumerate() {
+            let head = || Head::of(&rows.window, record);
+            while said.next_if(|remark| remark.record < record).is_some() {}
+            while let Some(remark) = said.next_if(|remark| remark.record == record) {
+                remarks.push((head(), escape(remark.text.as_bytes())));
+            }
+            let tallies: Vec<_> = tallies
+                .iter()
+                .map(|(output, rows)| (*output, rows[row]))
+                .collect();
+            remarks.extend(
+                remarks::on_values(&tallies)
+                    .into_iter()
+                    .map(|text| (head(), text)),
+            );
+        }
+        remarks
     }
 
     /// Of the records that need nothing more.
@@ -308,6 +348,7 @@ fn stem(kind: Kind, number: u64) -> String {
         Kind::Window => format!("{number:08}"),
         Kind::Again => format!("again-{number:08}"),
         Kind::Copies => format!("copies-{number:08}"),
+        Kind::Empty => format!("empty-{number:08}"),
     }
 }
 

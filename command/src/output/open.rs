@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::lock::{self, Lock};
 use super::manifest::{self, Kind, Manifest, WindowLine};
-use super::{Directory, FAILURES, INDEX, RECORDS, Run, SUMMARY, file};
+use super::{Directory, FAILURES, INDEX, RECORDS, REMARKS, Run, SUMMARY, file};
 use crate::error::{Error, Result};
 
 /// How many bytes of shards are read and compared with their checksums when a directory is opened: seconds of a good
@@ -54,7 +54,8 @@ fn is_ours(name: &str) -> bool {
     };
     let number = stem
         .trim_start_matches("again-")
-        .trim_start_matches("copies-");
+        .trim_start_matches("copies-")
+        .trim_start_matches("empty-");
     let extensions = [
         "parquet",
         "safetensors",
@@ -62,6 +63,7 @@ fn is_ours(name: &str) -> bool {
         "tsv",
         "failed.tsv",
         "waiting.tsv",
+        "remarked.tsv",
     ];
     name == INDEX
         || number.starts_with(|letter: char| letter.is_ascii_digit())
@@ -113,7 +115,7 @@ fn begin_anew(path: &Path, run: &Run) -> Result<()> {
     }
     SUMMARY
         .iter()
-        .chain([&FAILURES])
+        .chain(&[FAILURES, REMARKS])
         .try_for_each(|name| file::remove(&path.join(name)))
 }
 
@@ -199,7 +201,7 @@ fn without_copies_in(mut lost: Vec<Range<u64>>, mut lines: Vec<WindowLine>) -> V
 fn remedy(line: &WindowLine) -> String {
     let WindowLine { first, count, .. } = line;
     format!(
-        "what it holds of records {first} to {} is done again",
+        "what it holds of index {first} to {} is done again",
         first + count.saturating_sub(1)
     )
 }
@@ -217,7 +219,8 @@ fn make_folders(path: &Path, run: &Run) -> Result<()> {
     file::sync_folder(path)
 }
 
-/// Removes files that were being written, or not listed yet, when a run was cut off.
+/// Removes files that were being written, or not listed yet, when a run was cut off; and unless it has ended, what is
+/// made of all shards at its end.
 pub(super) fn remove_unlisted(path: &Path, manifest: &Manifest) -> Result<()> {
     let files = manifest.windows.iter().flat_map(WindowLine::files);
     let mut listed: HashSet<PathBuf> = files.map(|file| path.join(&file.name)).collect();
@@ -229,6 +232,10 @@ pub(super) fn remove_unlisted(path: &Path, manifest: &Manifest) -> Result<()> {
     let outputs: Vec<_> = outputs.collect();
     if manifest.ended {
         listed.extend(outputs.iter().map(|output| output.join(INDEX)));
+    } else {
+        for list in [FAILURES, REMARKS] {
+            file::remove(&path.join(list))?;
+        }
     }
     for folder in outputs.into_iter().chain([path.join(RECORDS)]) {
         remove_ours(&folder, |file| !listed.contains(file))?;

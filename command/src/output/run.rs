@@ -15,9 +15,18 @@ pub struct Run {
     pub format: Format,
     /// Which part of the input this directory holds; `None` for all of it.
     pub shard: Option<Part>,
-    /// All else on which the rows depend, as names and values to be shown: the model and its digest, the tool's
-    /// options, how long proteins are treated, how windows are cut.
+    /// All else on which the rows depend, as names and values to be shown: the model's digest, the tool's options, how long proteins are treated, how windows are cut.
     pub settings: BTreeMap<String, String>,
+    #[serde(default)]
+    pub named: Named,
+}
+
+/// What the command that began the run named, as it was given: for who reads the directory. A run goes on under other
+/// names, as its model is known by a digest and its input by those of its windows.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Named {
+    pub model: String,
+    pub inputs: Vec<String>,
 }
 
 /// An output that is kept.
@@ -26,6 +35,9 @@ pub struct Output {
     /// Names the folder of its shards: letters, digits, `.`, `_` and `-`, the first of them no `.`.
     pub name: String,
     pub layout: Layout,
+    /// The dimensions that all records have alike ([`Layout::split`]), for a shard without rows.
+    #[serde(default)]
+    pub inner: Vec<usize>,
 }
 
 /// How the shapes of an output's records relate.
@@ -42,6 +54,15 @@ pub enum Layout {
 }
 
 impl Layout {
+    /// How many dimensions of its own a record has, where there is none to show it.
+    pub(super) fn rank(self) -> usize {
+        match self {
+            Self::Row => 0,
+            Self::Matrix => 1,
+            Self::Ragged => 2,
+        }
+    }
+
     /// Splits the shape of a record: what may differ between records, and what may not.
     pub fn split(self, shape: &[usize]) -> (&[usize], &[usize]) {
         shape.split_at(match self {
@@ -68,6 +89,15 @@ impl ValueType {
         match self {
             Self::Float32 => 4,
             Self::Float16 => 2,
+        }
+    }
+
+    /// The least value that is stored as infinite. Of halves, 65520 lies midway between the largest, 65504, and the next that
+    /// there would be, and goes to the even one, which is that.
+    pub(super) fn limit(self) -> f32 {
+        match self {
+            Self::Float32 => f32::INFINITY,
+            Self::Float16 => 65520.0,
         }
     }
 }

@@ -3,8 +3,10 @@
 use std::ops::Range;
 
 use super::file::{Batch, FileLine};
+use super::heads::Head;
 use super::manifest::{Kind, WindowLine};
 use super::open::remove_unlisted;
+use super::remarks::Remarks;
 use super::run::Output;
 use super::shard::{self, Frame, Shapes, Shard, ShardLine};
 use super::values::Source;
@@ -15,6 +17,9 @@ impl Directory {
     /// Puts the rows of all shards into input order; to be called after [`Self::duplicates`]. Shards that are in
     /// order already stay as they are. Takes the memory of the ids of a window, and the disk space of the shards that
     /// are written anew until all of them are.
+    ///
+    /// Until they are, the directory is what it was. Then it is one whose run has not ended, until [`Self::finish`]: a
+    /// kill in between leaves shards of both orders, but no index of either, and nothing that says that it is whole.
     pub fn sort(&mut self) -> Result<()> {
         let outputs = self.manifest.run.outputs.len();
         let mut batch = Batch::new(&self.path);
@@ -28,6 +33,7 @@ impl Directory {
             batch.keep();
             return Ok(());
         }
+        self.manifest.reopen()?;
         batch.publish()?;
         let before = std::mem::replace(&mut self.manifest.windows, sorted);
         if let Err(error) = self.manifest.rewrite() {
@@ -57,9 +63,10 @@ impl Directory {
             if done > 0 {
                 let shard =
                     shard::write(batch, &self.manifest.run, output, &stem, &frame, &mut rows)?;
-                let overflowed = window
-                    .shards
+                // Copies have none: what became infinite is counted where it was computed.
+                let overflowed = lines
                     .iter()
+                    .flat_map(|line| &line.shards)
                     .filter(|before| before.output == output.name)
                     .map(|shard| shard.overflowed)
                     .sum();
@@ -69,14 +76,19 @@ impl Directory {
                 });
             }
         }
-        let (failed, failures) = self.failures(batch, &stem, &lines, &span)?;
+        let failed = self.sheets(lines.iter().flat_map(|line| &line.failures), &span)?;
+        let remarked = self.sheets(lines.iter().flat_map(|line| &line.remarks), &span)?;
+        let remarks = Remarks::write(batch, &stem, &with_heads(&remarked))?;
         Ok(WindowLine {
             done,
-            failed,
+            failed: failed.len() as u64,
             same: 0,
+            remarked: remarks.records,
+            not_finite: remarks.not_finite,
             shards,
-            failures,
+            failures: write_sheet(batch, &stem, "failed", "reason", &with_heads(&failed))?,
             waiting: Vec::new(),
+            remarks: remarks.files,
             ..window.clone()
         })
     }
@@ -120,31 +132,28 @@ impl Directory {
         Ok((frame, Merged { shards, rows }))
     }
 
-    /// A sheet of what failed in a span, and how many records that are.
-    fn failures(
+    /// The lines of sheets that are of a span, in order.
+    fn sheets<'a>(
         &self,
-        batch: &mut Batch,
-        stem: &str,
-        lines: &[&WindowLine],
+        files: impl Iterator<Item = &'a FileLine>,
         span: &Range<u64>,
-    ) -> Result<(u64, Vec<FileLine>)> {
-        let mut failed = Vec::new();
-        for file in lines.iter().flat_map(|line| &line.failures) {
+    ) -> Result<Vec<sheet::Line>> {
+        let mut lines = Vec::new();
+        for file in files {
             for line in sheet::read(&self.path.join(&file.name))? {
-                failed.push(line?);
+                lines.push(line?);
             }
         }
-        failed.retain(|line| span.contains(&line.index));
-        failed.sort_by_key(|line| line.index);
-        let rows: Vec<_> = failed
-            .iter()
-            .map(|line| (line.head(), line.last.clone()))
-            .collect();
-        Ok((
-            rows.len() as u64,
-            write_sheet(batch, stem, "failed", "reason", &rows)?,
-        ))
+        lines.retain(|line| span.contains(&line.index));
+        lines.sort_by_key(|line| line.index);
+        Ok(lines)
     }
+}
+
+/// Lines as they are written.
+fn with_heads(lines: &[sheet::Line]) -> Vec<(Head<'_>, String)> {
+    let lines = lines.iter();
+    lines.map(|line| (line.head(), line.last.clone())).collect()
 }
 
 /// The rows of several shards as those of one.

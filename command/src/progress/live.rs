@@ -2,15 +2,25 @@
 
 use std::time::Duration;
 
+use console::Term;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use toolpool::device::Slot;
 
+use super::line::Line;
 use super::{Snapshot, clock};
 use crate::args::LogLevel;
 use crate::terminal;
 
 /// Parts of the bar's length.
 const LENGTH: u64 = 10_000;
+/// What a line begins with takes so many columns, and a space: the name of a slot, the time.
+const PREFIX: usize = 16;
+/// The bar takes what is left of a line, and so many columns at least; with them, spaces and percents.
+const BAR: usize = 5 + 8;
+
+const PLAIN: &str = "{prefix:>15.cyan} {msg}";
+const TIME: &str = "{prefix:>15.bold} {msg}";
+const TIME_AND_BAR: &str = "{prefix:>15.bold} {wide_bar:.green/dim} {percent:>3} %  {msg}";
 
 pub struct Live {
     slots: Vec<ProgressBar>,
@@ -25,13 +35,13 @@ impl Live {
         let bars = MultiProgress::new();
         let slot_bar = |slot: &Slot| {
             let bar = bars.add(ProgressBar::new_spinner());
-            bar.set_style(style("{prefix:>15.cyan} {wide_msg}"));
+            bar.set_style(style(PLAIN));
             bar.set_prefix(slot.to_string());
             bar
         };
         let slots = slots.iter().map(slot_bar).collect();
         let total = bars.add(ProgressBar::new(LENGTH));
-        total.set_style(style("{prefix:>15.bold} {wide_msg}"));
+        total.set_style(style(TIME));
         terminal::listen_above(level, bars);
         Self {
             slots,
@@ -41,22 +51,20 @@ impl Live {
     }
 
     /// `slots` has a line each slot.
-    pub fn draw(&self, slots: &[String], now: &Snapshot, total: &str) {
+    pub fn draw(&self, slots: &[Line], now: &Snapshot, total: &Line) {
+        let (_, columns) = Term::stderr().size();
+        let room = usize::from(columns).saturating_sub(PREFIX);
         for (bar, line) in self.slots.iter().zip(slots) {
-            bar.set_message(line.clone());
+            bar.set_message(line.within(room));
         }
-        let mut line = total.to_owned();
+        let mut room_of_total = room;
         if let Some(share) = now.share {
-            self.total.set_style(style(
-                "{prefix:>15.bold} {bar:20.green/dim} {percent:>3} %  {wide_msg}",
-            ));
+            self.total.set_style(style(TIME_AND_BAR));
             self.total.set_position((share * LENGTH as f64) as u64);
-        }
-        if let Some(remaining) = now.remaining {
-            line = format!("{} left  {line}", clock(remaining));
+            room_of_total = room.saturating_sub(BAR);
         }
         self.total.set_prefix(clock(now.elapsed));
-        self.total.set_message(line);
+        self.total.set_message(total.within(room_of_total));
     }
 }
 
@@ -83,10 +91,7 @@ mod tests {
 
     #[test]
     fn the_templates_are_right() {
-        for template in [
-            "{prefix:>15.cyan} {wide_msg}",
-            "{prefix:>15.bold} {bar:20.green/dim} {percent:>3} %  {wide_msg}",
-        ] {
+        for template in [PLAIN, TIME, TIME_AND_BAR] {
             assert!(ProgressStyle::with_template(template).is_ok(), "{template}");
         }
     }

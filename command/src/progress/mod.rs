@@ -1,5 +1,6 @@
 //! How far a run is: drawn on a terminal, in plain lines elsewhere.
 
+mod line;
 mod live;
 mod plain;
 mod rates;
@@ -12,6 +13,7 @@ use toolpool::report::words::{count, whole};
 
 use crate::args::LogLevel;
 use crate::gpus::{Gpus, Reading};
+use line::Line;
 use live::Live;
 use plain::Plain;
 use rates::Rates;
@@ -86,9 +88,9 @@ impl Progress {
                 let slots = now.slots.iter().zip(&speeds).enumerate();
                 let lines = slots
                     .map(|(number, (slot, &speed))| slot_line(slot, speed, self.gpus.read(number)));
-                live.draw(&lines.collect::<Vec<_>>(), now, &total_line(now, &speeds));
+                live.draw(&lines.collect::<Vec<_>>(), now, &total(now, &speeds));
             }
-            Shown::Plain(plain) => plain.print(now, &total_line(now, &speeds)),
+            Shown::Plain(plain) => plain.print(now, &total(now, &speeds)),
         }
     }
 }
@@ -103,45 +105,44 @@ impl Shown {
 }
 
 /// `12,345 items  412,000 residues/s  34.1 of 80.0 GiB  61 °C  98 %`
-fn slot_line(slot: &SlotNow, speed: f64, reading: Reading) -> String {
+fn slot_line(slot: &SlotNow, speed: f64, reading: Reading) -> Line {
+    let mut line = Line::default();
     if let Some(reason) = &slot.lost {
-        return format!("{}: lost: {reason}", count(slot.items, "item"));
+        line.add(0, format!("{}: lost: {reason}", count(slot.items, "item")));
+        return line;
     }
-    let mut line = format!(
-        "{:>13}  {:>11} residues/s",
-        count(slot.items, "item"),
-        whole(speed as u64)
-    );
+    line.add(3, format!("{:>13}", count(slot.items, "item")));
+    line.add(0, format!("{:>11} residues/s", whole(speed as u64)));
     if let Some((used, total)) = reading.memory {
         let gibibytes = |bytes: u64| bytes as f64 / f64::from(1 << 30);
-        line.push_str(&format!(
-            "  {:5.1} of {:.1} GiB",
-            gibibytes(used),
-            gibibytes(total)
-        ));
+        let (used, total) = (gibibytes(used), gibibytes(total));
+        line.add(2, format!("{used:5.1} of {total:.1} GiB"));
     }
     if let Some(degrees) = reading.temperature {
-        line.push_str(&format!("  {degrees} °C"));
+        line.add(4, format!("{degrees} °C"));
     }
     if let Some(percent) = reading.utilisation {
-        line.push_str(&format!("  {percent:3} %"));
+        line.add(1, format!("{percent:3} %"));
     }
     line
 }
 
-/// `1,234 records  820 residues/s  12 duplicates saved  3 failed`
-fn total_line(now: &Snapshot, speeds: &[f64]) -> String {
-    let mut parts = vec![
-        count(now.records, "record"),
-        format!("{} residues/s", whole(speeds.iter().sum::<f64>() as u64)),
-    ];
+/// `0:01:23 left  1,234 records  820 residues/s  12 duplicates saved  3 failed`
+fn total(now: &Snapshot, speeds: &[f64]) -> Line {
+    let mut line = Line::default();
+    if let Some(remaining) = now.remaining {
+        line.add(0, format!("{} left", clock(remaining)));
+    }
+    line.add(3, count(now.records, "record"));
+    let speed = speeds.iter().sum::<f64>() as u64;
+    line.add(2, format!("{} residues/s", whole(speed)));
     if now.saved > 0 {
-        parts.push(format!("{} saved", count(now.saved, "duplicate")));
+        line.add(4, format!("{} saved", count(now.saved, "duplicate")));
     }
     if now.failed > 0 {
-        parts.push(format!("{} failed", whole(now.failed)));
+        line.add(1, format!("{} failed", whole(now.failed)));
     }
-    parts.join("  ")
+    line
 }
 
 /// `1:02:03`
@@ -172,7 +173,7 @@ mod tests {
             utilisation: Some(9),
         };
         assert_eq!(
-            slot_line(&slot, 4321.9, reading),
+            slot_line(&slot, 4321.9, reading).whole(),
             "  1,234 items        4,321 residues/s    1.0 of 80.0 GiB  61 °C    9 %"
         );
         let lost = SlotNow {
@@ -180,7 +181,7 @@ mod tests {
             ..slot
         };
         assert_eq!(
-            slot_line(&lost, 0.0, reading),
+            slot_line(&lost, 0.0, reading).whole(),
             "1,234 items: lost: fell off the bus"
         );
     }
@@ -191,11 +192,12 @@ mod tests {
             records: 1,
             ..Snapshot::default()
         };
-        assert_eq!(total_line(&now, &[1.0, 2.5]), "1 record  3 residues/s");
+        assert_eq!(total(&now, &[1.0, 2.5]).whole(), "1 record  3 residues/s");
         (now.saved, now.failed) = (2, 1);
+        now.remaining = Some(Duration::from_secs(5));
         assert_eq!(
-            total_line(&now, &[]),
-            "1 record  0 residues/s  2 duplicates saved  1 failed"
+            total(&now, &[]).whole(),
+            "0:00:05 left  1 record  0 residues/s  2 duplicates saved  1 failed"
         );
     }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::line::Line;
 use super::{Snapshot, clock};
 use crate::terminal;
 
@@ -10,8 +11,8 @@ pub struct Plain;
 impl Plain {
     pub const EVERY: Duration = Duration::from_secs(10);
 
-    pub fn print(&self, now: &Snapshot, total: &str) {
-        terminal::note(&line(now, total));
+    pub fn print(&self, now: &Snapshot, total: &Line) {
+        terminal::note(&line(now, &total.whole()));
     }
 }
 
@@ -21,9 +22,6 @@ fn line(now: &Snapshot, total: &str) -> String {
     if let Some(share) = now.share {
         line.push_str(&format!("  {:.0} %", (100.0 * share).floor()));
     }
-    if let Some(remaining) = now.remaining {
-        line.push_str(&format!("  {} left", clock(remaining)));
-    }
     format!("{line}  {total}")
 }
 
@@ -32,7 +30,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_says_the_time_and_what_is_left_where_it_is_known() {
+    fn a_line_says_the_time_and_how_much_is_done_where_it_is_known() {
         let now = Snapshot {
             elapsed: Duration::from_secs(60),
             ..Snapshot::default()
@@ -40,12 +38,8 @@ mod tests {
         assert_eq!(line(&now, "3 records"), "0:01:00  3 records");
         let now = Snapshot {
             share: Some(0.999),
-            remaining: Some(Duration::from_secs(5)),
             ..now
         };
-        assert_eq!(
-            line(&now, "3 records"),
-            "0:01:00  99 %  0:00:05 left  3 records"
-        );
+        assert_eq!(line(&now, "3 records"), "0:01:00  99 %  3 records");
     }
 }

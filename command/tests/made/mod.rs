@@ -9,28 +9,33 @@
 use std::collections::BTreeMap;
 
 use toolpool_command::error::Result;
-use toolpool_command::output::{Directory, Format, Layout, Output, Run, ValueType, Written};
-use toolpool_command::rows::{Outcome, Rows, Values};
+use toolpool_command::output::{Directory, Format, Layout, Named, Output, Run, ValueType, Written};
+use toolpool_command::rows::{Outcome, Remark, Rows, Values};
 use toolpool_command::window::Window;
 
 pub const WIDTH: usize = 8;
 
 /// A run of the three layouts.
 pub fn run() -> Run {
-    let output = |name: &str, layout| Output {
+    let output = |name: &str, layout, inner: &[usize]| Output {
         name: name.into(),
         layout,
+        inner: inner.to_owned(),
     };
     Run {
         outputs: vec![
-            output("mean", Layout::Row),
-            output("per_residue", Layout::Matrix),
-            output("contacts", Layout::Ragged),
+            output("mean", Layout::Row, &[WIDTH]),
+            output("per_residue", Layout::Matrix, &[WIDTH]),
+            output("contacts", Layout::Ragged, &[]),
         ],
         values: ValueType::Float32,
         format: Format::Parquet,
         shard: None,
         settings: BTreeMap::from([("model".into(), "made".into())]),
+        named: Named {
+            model: "lab/made".into(),
+            inputs: vec!["proteins.fasta".into()],
+        },
     }
 }
 
@@ -54,6 +59,13 @@ pub fn same_as(index: u64) -> Option<u64> {
 
 pub fn fails(index: u64) -> bool {
     index % 20 == 7 || same_as(index).is_some_and(fails)
+}
+
+/// None, one or two.
+pub fn remarks(index: u64) -> Vec<String> {
+    let of = same_as(index).unwrap_or(index);
+    let remark = |number| format!("remark {number} on record {of}\tand more");
+    (0..(of % 9).saturating_sub(6)).map(remark).collect()
 }
 
 pub fn sequence(index: u64) -> Vec<u8> {
@@ -138,7 +150,12 @@ impl Made {
                 _ => Outcome::Done,
             }));
         }
+        let remarks = (0..outcomes.len()).flat_map(|record| {
+            let texts = remarks(first + record as u64).into_iter();
+            texts.map(move |text| Remark { record, text })
+        });
         Rows {
+            remarks: remarks.collect(),
             digest: u128::from(first) << 64 | u128::from(count),
             values: Box::new(Computed::of(first, count)),
             window,

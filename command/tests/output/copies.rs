@@ -93,6 +93,7 @@ impl Wide {
                 .iter()
                 .map(|source| source.map_or(Outcome::Done, Outcome::Same))
                 .collect(),
+            remarks: Vec::new(),
             values: Box::new(WideValues(Self::OUTPUTS.map(computed))),
         }
     }

@@ -3,11 +3,11 @@
 use std::fs;
 
 use toolpool_command::error::Error;
-use toolpool_command::output::{Directory, Layout, Run, ValueType};
+use toolpool_command::output::{Directory, Format, Layout, Run, ValueType, sort, verify};
 use toolpool_command::rows::{Outcome, Values};
 
-use crate::folders::{MADE, files, names, undisturbed};
-use crate::made::run;
+use crate::folders::{MADE, files, go_on, names, npy, undisturbed, whole};
+use crate::made::{fails, run, same_as};
 
 #[test]
 fn another_run_is_refused_with_what_differs_and_force_starts_anew() {
@@ -42,6 +42,49 @@ fn another_run_is_refused_with_what_differs_and_force_starts_anew() {
         ["manifest.jsonl", "notes.txt"].map(String::from).into()
     );
     assert!(!directory.join("contacts").exists());
+}
+
+#[test]
+fn a_run_goes_on_under_other_names_and_keeps_those_that_it_began_with() {
+    let (_folder, directory) = undisturbed(&run());
+    let mut moved = run();
+    moved.named.model = "/models/made".into();
+    moved.named.inputs = vec!["moved/proteins.fasta".into(), "more.fasta".into()];
+    go_on(&directory, &moved);
+    assert_eq!(&files(&directory), whole(&run()));
+}
+
+#[test]
+fn a_run_without_rows_has_shards_without_rows_until_there_are_some() {
+    for run in [run(), npy()] {
+        let folder = tempfile::tempdir().unwrap();
+        let open = || Directory::open(folder.path(), &run, false).unwrap();
+        assert_eq!(open().finish(&Vec::new()).unwrap().rows, 0);
+        let empty = files(folder.path());
+        let shards = empty
+            .keys()
+            .filter(|name| name.contains("/empty-00000000."));
+        let sheets = if run.format == Format::Npy { 2 } else { 1 };
+        assert_eq!(shards.count(), 3 * sheets, "{:?}", empty.keys());
+        assert_eq!(verify(folder.path()).unwrap(), Vec::<String>::new());
+
+        // As it was, also where a shard is lost; and sorted.
+        assert!(open().finish(&Vec::new()).is_ok());
+        assert_eq!(files(folder.path()), empty);
+        let lost = empty.keys().find(|name| name.contains("/empty-")).unwrap();
+        fs::remove_file(folder.path().join(lost)).unwrap();
+        open().finish(&Vec::new()).unwrap();
+        sort(folder.path()).unwrap();
+        assert_eq!(files(folder.path()), empty);
+
+        let mut output = open();
+        MADE.write_all(&mut output).unwrap();
+        output.duplicates().unwrap();
+        output
+            .finish(&vec![("report.json", b"{}".to_vec())])
+            .unwrap();
+        assert_eq!(&files(folder.path()), whole(&run));
+    }
 }
 
 #[test]
@@ -86,7 +129,7 @@ fn an_output_of_another_shape_is_an_error_that_leaves_nothing() {
     let mut output = Directory::open(folder.path(), &run, false).unwrap();
     let before = names(folder.path());
     let refused = MADE.write(&mut output, 0).unwrap_err().to_string();
-    assert!(refused.starts_with("per_residue of record "), "{refused}");
+    assert!(refused.starts_with("per_residue of index "), "{refused}");
     assert_eq!(names(folder.path()), before);
     run.outputs[1].layout = Layout::Matrix;
 }
@@ -122,6 +165,90 @@ fn values_that_16_bits_do_not_hold_are_counted() {
             .overflowed,
         2 * done
     );
+}
+
+#[test]
+fn sorting_keeps_the_count_of_what_became_infinite() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut run = run();
+    run.values = ValueType::Float16;
+    run.outputs.truncate(1);
+    let large = |number, outcome: fn(u64) -> Option<Outcome>| {
+        let mut rows = MADE.rows(number, outcome);
+        rows.values = Box::new(Large(vec![0.0, 1e9, 0.0, 0.0, 0.0]));
+        rows
+    };
+    // Record 70 is taken for a copy of record 2, and computed after all.
+    let seeming = |index| (index == 70).then_some(Outcome::Same(2));
+    let again = |index| {
+        Some(match index {
+            70 => Outcome::Done,
+            _ => Outcome::Elsewhere,
+        })
+    };
+    let mut output = Directory::open(folder.path(), &run, false).unwrap();
+    for number in 0..MADE.windows() {
+        output.write(&large(number, seeming)).unwrap();
+    }
+    assert_eq!(output.duplicates().unwrap(), [70]);
+    let before = output.totals().overflowed;
+    output.write(&large(1, again)).unwrap();
+    assert_eq!(output.totals().overflowed, before + 1);
+    output.sort().unwrap();
+    assert_eq!(output.totals().overflowed, before + 1);
+}
+
+#[test]
+fn values_that_are_not_finite_are_counted_and_their_records_listed() {
+    let finite = [0.0, 1.0, -2.0, 3.0, f32::MAX];
+    let folder = tempfile::tempdir().unwrap();
+    let mut run = run();
+    run.outputs.truncate(1);
+    let rows = |number, values: [f32; 5]| {
+        let mut rows = MADE.rows(number, |_| None);
+        rows.values = Box::new(Large(values.into()));
+        rows
+    };
+    let mut output = Directory::open(folder.path(), &run, false).unwrap();
+    for number in 0..MADE.windows() {
+        // The first window has them all: what waits for a record of it has them too.
+        output
+            .write(&rows(
+                number,
+                if number == 0 {
+                    [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 0.0, 1.0]
+                } else {
+                    finite
+                },
+            ))
+            .unwrap();
+    }
+    output.duplicates().unwrap();
+    let with = |index: &u64| same_as(*index).unwrap_or(*index) < MADE.window && !fails(*index);
+    let expected: Vec<u64> = (0..MADE.records).filter(with).collect();
+    assert!(
+        expected.len() as u64 > MADE.window - 4,
+        "copies are among them"
+    );
+    for sorted in [false, true] {
+        if sorted {
+            output.sort().unwrap();
+        }
+        assert_eq!(output.totals().not_finite, expected.len() as u64);
+    }
+    let totals = output.finish(&Vec::new()).unwrap();
+    assert_eq!(
+        totals.rows,
+        (0..MADE.records).filter(|&index| !fails(index)).count() as u64
+    );
+    let text = fs::read_to_string(folder.path().join("remarks.tsv")).unwrap();
+    let lines = text
+        .lines()
+        .filter(|line| line.ends_with("\tvalues that are not finite: 3 of mean"));
+    let listed: Vec<u64> = lines
+        .map(|line| line.split('\t').next().unwrap().parse().unwrap())
+        .collect();
+    assert_eq!(listed, expected);
 }
 
 struct Large(Vec<f32>);

@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use toolpool_command::output::{Directory, Part, Run, merge, sort, verify};
+use toolpool_command::error::Result;
+use toolpool_command::output::{Directory, Part, Run, Totals, merge, sort, verify};
 use toolpool_command::rows::Outcome;
 
 use crate::folders::{Disk, MADE, files, go_on, names, restore, shards, undisturbed};
@@ -46,7 +47,9 @@ fn part(folder: &Path, index: u32) -> PathBuf {
         (first % 3 + 1 != u64::from(index)).then_some(Outcome::Elsewhere)
     };
     for number in 0..MADE.windows() {
-        output.write(&MADE.rows(number, elsewhere)).unwrap();
+        if !output.finished().iter().any(|line| line.number == number) {
+            output.write(&MADE.rows(number, elsewhere)).unwrap();
+        }
     }
     assert_eq!(output.duplicates().unwrap(), Vec::<u64>::new());
     output.finish(&Vec::new()).unwrap();
@@ -59,7 +62,7 @@ fn parts_are_joined_to_what_one_run_makes() {
     let parts = [3, 1, 2].map(|index| part(folder.path(), index));
     let before = parts.each_ref().map(|part| files(part));
     let merged = folder.path().join("merged");
-    let totals = merge(&parts, &merged).unwrap();
+    let totals = joined(&parts, &merged).unwrap();
     assert_eq!(totals.rows + totals.failed, MADE.records);
     assert_eq!(verify(&merged).unwrap(), Vec::<String>::new());
     assert_eq!(parts.each_ref().map(|part| files(part)), before);
@@ -68,11 +71,43 @@ fn parts_are_joined_to_what_one_run_makes() {
     let (_folder, whole) = undisturbed(&run());
     sort(&whole).unwrap();
     assert_eq!(shards(&merged), shards(&whole));
-    assert_eq!(
-        files(&merged)["failures.tsv"],
-        files(&whole)["failures.tsv"]
-    );
+    for list in ["failures.tsv", "remarks.tsv"] {
+        let (merged, whole) = (&files(&merged)[list], &files(&whole)[list]);
+        assert_eq!(merged, whole);
+        assert!(
+            whole
+                .trim_ascii_end()
+                .split(|&byte| byte == b'\n')
+                .is_sorted_by_key(index)
+        );
+    }
     assert_eq!(parts.each_ref().map(|part| files(part)), before);
+}
+
+/// The index of a line of a list; of the line of names, 0.
+fn index(line: &[u8]) -> u64 {
+    let text = String::from_utf8_lossy(line);
+    text.split('\t')
+        .next()
+        .and_then(|index| index.parse().ok())
+        .unwrap_or(0)
+}
+
+#[test]
+fn parts_without_rows_are_joined_to_a_whole_without_rows() {
+    let folder = tempfile::tempdir().unwrap();
+    let parts = [1, 2].map(|index| {
+        let directory = folder.path().join(format!("part{index}"));
+        let shard = Some(Part { index, count: 2 });
+        let output = Directory::open(&directory, &Run { shard, ..run() }, false).unwrap();
+        output.finish(&Vec::new()).unwrap();
+        directory
+    });
+    let merged = folder.path().join("merged");
+    for _ in 0..2 {
+        joined(&parts, &merged).unwrap();
+        assert_eq!(shards(&merged), shards(&parts[0]));
+    }
 }
 
 #[test]
@@ -80,7 +115,7 @@ fn a_merged_directory_that_is_damaged_is_repaired_by_its_run() {
     let folder = tempfile::tempdir().unwrap();
     let parts = [1, 2, 3].map(|index| part(folder.path(), index));
     let merged = folder.path().join("merged");
-    merge(&parts, &merged).unwrap();
+    joined(&parts, &merged).unwrap();
     let merged_files = files(&merged);
     let (_folder, straight) = undisturbed(&run());
     sort(&straight).unwrap();
@@ -97,6 +132,10 @@ fn a_merged_directory_that_is_damaged_is_repaired_by_its_run() {
     }
 }
 
+fn joined(parts: &[PathBuf], into: &Path) -> Result<Totals> {
+    merge(parts, into)?()
+}
+
 #[test]
 fn parts_are_copied_to_another_disk_unless_they_are_damaged() {
     let Some(disk) = Disk::new(16 << 10) else {
@@ -106,23 +145,47 @@ fn parts_are_copied_to_another_disk_unless_they_are_damaged() {
     let folder = tempfile::tempdir().unwrap();
     let parts = [1, 2, 3].map(|index| part(folder.path(), index));
     let merged = disk.path().join("merged");
-    merge(&parts, &merged).unwrap();
+    joined(&parts, &merged).unwrap();
     let linked = folder.path().join("merged");
-    merge(&parts, &linked).unwrap();
+    joined(&parts, &linked).unwrap();
     assert_eq!(files(&merged), files(&linked));
 
-    let damaged = parts[1].join("contacts/00000002.safetensors");
+    refuses_a_damaged_shard(&parts, &disk.path().join("again"));
+}
+
+#[test]
+fn a_part_whose_shard_is_damaged_is_refused_before_the_whole_says_that_it_is_complete() {
+    let folder = tempfile::tempdir().unwrap();
+    let parts = [1, 2, 3].map(|index| part(folder.path(), index));
+    let merged = folder.path().join("merged");
+    refuses_a_damaged_shard(&parts, &merged);
+
+    // What the refusal says to do.
+    fs::remove_file(parts[1].join(DAMAGED)).unwrap();
+    part(folder.path(), 2);
+    joined(&parts, &merged).unwrap();
+    assert_eq!(verify(&merged).unwrap(), Vec::<String>::new());
+}
+
+const DAMAGED: &str = "contacts/00000002.safetensors";
+
+/// Flips a bit of a part's shard, whose size stays, and merges.
+fn refuses_a_damaged_shard(parts: &[PathBuf], merged: &Path) {
+    let damaged = parts[1].join(DAMAGED);
     let mut bytes = fs::read(&damaged).unwrap();
     bytes[77] ^= 1;
-    fs::remove_file(&damaged).unwrap(); // not through the link
+    fs::remove_file(&damaged).unwrap(); // not through a link
     fs::write(&damaged, bytes).unwrap();
-    let again = disk.path().join("again");
-    let refused = merge(&parts, &again).unwrap_err().to_string();
-    assert!(
-        refused.contains("part2/contacts/00000002.safetensors does not have the checksum"),
-        "{refused}"
-    );
-    assert_eq!(names(&again), ["manifest.jsonl".to_owned()].into());
+    let refused = joined(parts, merged).unwrap_err().to_string();
+    for words in [
+        "part2: ",
+        DAMAGED,
+        "does not have the checksum",
+        "give the command of this part again",
+    ] {
+        assert!(refused.contains(words), "{refused}");
+    }
+    assert_eq!(names(merged), ["manifest.jsonl".to_owned()].into());
 }
 
 #[test]
@@ -130,7 +193,7 @@ fn what_is_missing_for_a_whole_is_said() {
     let folder = tempfile::tempdir().unwrap();
     let parts = [1, 2, 3].map(|index| part(folder.path(), index));
     let merged = folder.path().join("merged");
-    let refused = |parts: &[PathBuf]| merge(parts, &merged).unwrap_err().to_string();
+    let refused = |parts: &[PathBuf]| joined(parts, &merged).unwrap_err().to_string();
     let [one, two, three] = parts.clone();
     assert!(refused(&[one.clone(), three.clone()]).contains("part 2/3 is missing"));
     assert!(

@@ -18,15 +18,16 @@ pub fn resolve(source: &str) -> Result<PathBuf> {
     if path.is_dir() {
         return canonical(path);
     }
-    if path.extension().is_some_and(|e| e == "pt") {
-        return Err(Error::Model(explain_pt(source)));
-    }
+    let is_pt = path.extension().is_some_and(|e| e == "pt");
     if path.exists() {
-        return Err(Error::Model(format!(
-            "{source} is a file; give the directory that holds config.json and model.safetensors"
-        )));
+        return Err(Error::Model(match is_pt {
+            true => explain_pt(source),
+            false => format!(
+                "{source} is a file; give the directory that holds config.json and model.safetensors"
+            ),
+        }));
     }
-    match hub_id(source) {
+    match hub_id(source).filter(|_| !is_pt) {
         Some((organisation, name)) => cached(source, organisation, name),
         None => Err(Error::Model(format!(
             "{source} does not exist; give a checkpoint directory or a hub id such as facebook/esm2_t6_8M_UR50D"
@@ -123,9 +124,10 @@ mod tests {
 
     #[test]
     fn a_pickle_is_refused_with_the_way_to_convert_it() {
-        let message = resolve("somewhere/esm2_t6_8M_UR50D.pt")
-            .unwrap_err()
-            .to_string();
+        let folder = tempfile::tempdir().unwrap();
+        let pickle = folder.path().join("esm2_t6_8M_UR50D.pt");
+        std::fs::write(&pickle, b"PK").unwrap();
+        let message = resolve(pickle.to_str().unwrap()).unwrap_err().to_string();
         assert!(
             message.contains("facebook/esm2_t6_8M_UR50D") && message.contains("torch.load"),
             "{message}"
@@ -134,11 +136,9 @@ mod tests {
 
     #[test]
     fn an_absent_path_says_what_to_give() {
-        assert!(
-            resolve("/nowhere/at/all")
-                .unwrap_err()
-                .to_string()
-                .contains("does not exist")
-        );
+        for absent in ["/nowhere/at/all", "somewhere/esm2_t6_8M_UR50D.pt"] {
+            let message = resolve(absent).unwrap_err().to_string();
+            assert!(message.contains("does not exist"), "{message}");
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 mod flat;
 mod npy;
+mod pages;
 mod parquet;
 mod safetensors;
 

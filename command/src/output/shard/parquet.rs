@@ -1,6 +1,7 @@
 //! Rows of one shape in a Parquet file: index, id, length, hash, value.
 
 use std::fs::File;
+use std::io::BufWriter;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,19 +9,19 @@ use std::sync::Arc;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float16Type, Float32Type, UInt32Type, UInt64Type};
 use arrow_array::{
-    ArrayRef, FixedSizeBinaryArray, FixedSizeListArray, Float16Array, Float32Array, RecordBatch,
-    StringArray, UInt32Array, UInt64Array,
+    ArrayRef, FixedSizeBinaryArray, RecordBatch, StringArray, UInt32Array, UInt64Array,
 };
-use arrow_buffer::{Buffer, MutableBuffer, ScalarBuffer};
 use arrow_schema::{ArrowError, DataType, Field, Schema};
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ParquetRecordBatchReaderBuilder};
+use parquet::arrow::arrow_writer::{ArrowRowGroupWriterFactory, compute_leaves};
 use parquet::arrow::{ArrowWriter, ProjectionMask};
 use parquet::basic::Compression;
 use parquet::errors::ParquetError;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
-use parquet::schema::types::ColumnPath;
+use parquet::file::writer::SerializedFileWriter;
+use parquet::schema::types::{ColumnDescPtr, ColumnPath};
 
-use super::{Frame, Shapes};
+use super::{Frame, Shapes, pages};
 use crate::error::{Error, Result};
 use crate::output::file::Draft;
 use crate::output::heads::{Head, Heads, escape, unescape};
@@ -29,6 +30,9 @@ use crate::output::values::Source;
 
 /// Bytes of values in a row group: what is in memory at a time, in writing and in reading.
 const GROUP: usize = 8 << 20;
+
+/// Bytes that are written at a time; the library itself comes with 8 KiB.
+const WRITE: usize = 1 << 20;
 
 /// Rows of a row group of an index, which has no values.
 const INDEX_GROUP: usize = 1 << 16;
@@ -56,43 +60,20 @@ pub fn write(
     let mut fields = head_fields();
     fields.push(Field::new(
         "value",
-        DataType::FixedSizeList(element.clone(), list),
+        DataType::FixedSizeList(element, list),
         false,
     ));
 
+    let path = draft.path().to_owned();
     let mut table = Table::new(draft, fields)?;
     for begin in (0..rows).step_by(step) {
         let group = begin..rows.min(begin + step);
-        let mut bytes = Vec::with_capacity(group.len() * width * stored.size());
-        for row in group.clone() {
-            source.append(row, 0..width, &mut bytes)?;
-        }
-        let values = floats(&bytes, stored);
-        let values = FixedSizeListArray::try_new_with_length(
-            element.clone(),
-            list,
-            values,
-            None,
-            group.len(),
-        );
-        let mut columns = head_columns(&frame.heads, group);
-        columns.push(Arc::new(
-            values.map_err(|reason| failed(&table.path, &reason))?,
-        ));
-        table.put(columns)?;
+        let columns = head_columns(&frame.heads, group.clone());
+        let column = table.column(columns.len());
+        let values = pages::chunk(&path, column, group, (width, stored.size()), source)?;
+        table.put(columns, Some(values))?;
     }
     table.finish()
-}
-
-/// Stored values as an array; copies them to where they are aligned.
-fn floats(bytes: &[u8], stored: ValueType) -> ArrayRef {
-    let mut aligned = MutableBuffer::new(bytes.len());
-    aligned.extend_from_slice(bytes);
-    let buffer = Buffer::from(aligned);
-    match stored {
-        ValueType::Float32 => Arc::new(Float32Array::new(ScalarBuffer::from(buffer), None)),
-        ValueType::Float16 => Arc::new(Float16Array::new(ScalarBuffer::from(buffer), None)),
-    }
 }
 
 /// Finds a record in the shards of an output: index, id, length, shard (a path below the directory), row.
@@ -120,7 +101,7 @@ impl<'a> Index<'a> {
             columns.push(Arc::new(UInt64Array::from_iter_values(
                 group.map(|row| row as u64),
             )));
-            self.table.put(columns)?;
+            self.table.put(columns, None)?;
         }
         Ok(())
     }
@@ -132,7 +113,9 @@ impl<'a> Index<'a> {
 
 /// A Parquet file that is being written, a row group at a time. Its bytes depend on its rows alone.
 struct Table<'a> {
-    writer: ArrowWriter<&'a mut Draft>,
+    writer: SerializedFileWriter<BufWriter<&'a mut Draft>>,
+    columns: ArrowRowGroupWriterFactory,
+    groups: usize,
     schema: Arc<Schema>,
     path: PathBuf,
 }
@@ -149,21 +132,50 @@ impl<'a> Table<'a> {
             .set_statistics_enabled(EnabledStatistics::None)
             .set_column_statistics_enabled(index, EnabledStatistics::Chunk)
             .build();
-        let writer = ArrowWriter::try_new(draft, schema.clone(), Some(properties))
+        let draft = BufWriter::with_capacity(WRITE, draft);
+        let (writer, columns) = ArrowWriter::try_new(draft, schema.clone(), Some(properties))
+            .and_then(ArrowWriter::into_serialized_writer)
             .map_err(|error| because("write", &path, error))?;
         Ok(Self {
             writer,
+            columns,
+            groups: 0,
             schema,
             path,
         })
     }
 
-    /// Writes a row group.
-    fn put(&mut self, columns: Vec<ArrayRef>) -> Result<()> {
-        let batch = RecordBatch::try_new(self.schema.clone(), columns)
-            .map_err(|reason| failed(&self.path, &reason))?;
-        let written = self.writer.write(&batch).and_then(|()| self.writer.flush());
+    /// What a column is, of which there is one each field.
+    fn column(&self, place: usize) -> ColumnDescPtr {
+        self.writer.schema_descr().column(place)
+    }
+
+    /// Writes a row group: columns, and where the table has one more, that.
+    fn put(&mut self, columns: Vec<ArrayRef>, last: Option<pages::Chunk>) -> Result<()> {
+        let written = self.write_group(&columns, last);
         written.map_err(|error| because("write", &self.path, error))
+    }
+
+    fn write_group(
+        &mut self,
+        columns: &[ArrayRef],
+        last: Option<pages::Chunk>,
+    ) -> Result<(), ParquetError> {
+        let writers = self.columns.create_column_writers(self.groups)?;
+        self.groups += 1;
+        let mut group = self.writer.next_row_group()?;
+        for ((mut writer, field), column) in
+            writers.into_iter().zip(self.schema.fields()).zip(columns)
+        {
+            for leaf in compute_leaves(field, column)? {
+                writer.write(&leaf)?;
+            }
+            writer.close()?.append_to_row_group(&mut group)?;
+        }
+        if let Some((bytes, about)) = last {
+            group.append_column(&bytes, about)?;
+        }
+        group.close().map(drop)
     }
 
     fn finish(mut self) -> Result<()> {
@@ -327,7 +339,7 @@ impl Source for Reader {
 }
 
 /// What the Parquet library says, as an error of the file where it is one.
-fn because(doing: &'static str, path: &Path, error: ParquetError) -> Error {
+pub fn because(doing: &'static str, path: &Path, error: ParquetError) -> Error {
     match error {
         ParquetError::External(error) => match error.downcast::<std::io::Error>() {
             Ok(error) => Error::file(doing, path)(*error),
