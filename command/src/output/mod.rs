@@ -121,27 +121,7 @@ impl Directory {
 
         let mut batch = Batch::new(&self.path);
         let mut sorted = Sorted::of(rows);
-        let mut shards = Vec::new();
-        let mut tallies = Vec::new();
-        let run = &self.manifest.run;
-        for output in run.outputs.iter().filter(|_| !sorted.done.is_empty()) {
-            sorted.frame.shapes = self.shapes(output, rows, &sorted.done)?;
-            let mut source = Fresh {
-                values: &*rows.values,
-                output: &output.name,
-                records: &sorted.done,
-                stored: run.values,
-                tallies: vec![Tally::default(); sorted.done.len()],
-                halves: Vec::new(),
-            };
-            let shard = shard::write(&mut batch, run, output, &stem, &sorted.frame, &mut source)?;
-            let overflowed = source.tallies.iter().map(|tally| tally.overflowed).sum();
-            tallies.push((output.name.as_str(), source.tallies));
-            shards.push(ShardLine {
-                overflowed,
-                ..shard
-            });
-        }
+        let (shards, tallies) = self.write_shards(&mut batch, &stem, rows, &mut sorted)?;
         let failures = write_sheet(&mut batch, &stem, "failed", "reason", &sorted.failed)?;
         let waiting = write_sheet(&mut batch, &stem, "waiting", "same_as", &sorted.waiting)?;
         let remarks = sorted.remarks(rows, &tallies);
@@ -173,6 +153,38 @@ impl Directory {
         };
         commit(&mut self.manifest, batch, line)?;
         Ok(written)
+    }
+
+    /// Writes a shard of each output of the records with rows, and counts what of each row's values is of no use.
+    fn write_shards(
+        &self,
+        batch: &mut Batch,
+        stem: &str,
+        rows: &Rows,
+        sorted: &mut Sorted,
+    ) -> Result<(Vec<ShardLine>, Tallies<'_>)> {
+        let mut shards = Vec::new();
+        let mut tallies = Vec::new();
+        let run = &self.manifest.run;
+        for output in run.outputs.iter().filter(|_| !sorted.done.is_empty()) {
+            sorted.frame.shapes = self.shapes(output, rows, &sorted.done)?;
+            let mut source = Fresh {
+                values: &*rows.values,
+                output: &output.name,
+                records: &sorted.done,
+                stored: run.values,
+                tallies: vec![Tally::default(); sorted.done.len()],
+                halves: Vec::new(),
+            };
+            let shard = shard::write(batch, run, output, stem, &sorted.frame, &mut source)?;
+            let overflowed = source.tallies.iter().map(|tally| tally.overflowed).sum();
+            tallies.push((output.name.as_str(), source.tallies));
+            shards.push(ShardLine {
+                overflowed,
+                ..shard
+            });
+        }
+        Ok((shards, tallies))
     }
 
     /// What is in the directory so far.
@@ -244,6 +256,9 @@ impl Directory {
     }
 }
 
+/// Of each output by name, a tally of each row.
+type Tallies<'a> = Vec<(&'a str, Vec<Tally>)>;
+
 /// The records of a window by what became of them.
 struct Sorted<'a> {
     /// Those with rows.
@@ -277,8 +292,8 @@ impl<'a> Sorted<'a> {
         sorted
     }
 
-    /// Those on records with rows, and what there is to say of their values, of which each output has a tally a row.
-    fn remarks(&self, rows: &'a Rows, tallies: &[(&str, Vec<Tally>)]) -> Vec<(Head<'a>, String)> {
+    /// Those on records with rows, and what there is to say of their values.
+    fn remarks(&self, rows: &'a Rows, tallies: &Tallies) -> Vec<(Head<'a>, String)> {
         let mut said = rows.remarks.iter().peekable();
         let mut remarks = Vec::new();
         for (row, &record) in self.done.iter().enumerate() {
