@@ -245,11 +245,13 @@ fn failures(results: &Results) -> Vec<(usize, String)> {
 /// Says why items failed, each reason once.
 fn tell(failures: &[(usize, String)]) {
     let mut reasons: Vec<(&str, Vec<usize>)> = Vec::new();
+    let mut places: HashMap<&str, usize> = HashMap::new();
     for (item, reason) in failures {
-        match reasons.iter_mut().find(|(known, _)| known == reason) {
-            Some((_, items)) => items.push(*item),
-            None => reasons.push((reason, vec![*item])),
+        let place = *places.entry(reason).or_insert(reasons.len());
+        if place == reasons.len() {
+            reasons.push((reason, Vec::new()));
         }
+        reasons[place].1.push(*item);
     }
     for (reason, items) in reasons.iter().take(SAID) {
         let others = match items.len() - 1 {
