@@ -11,7 +11,7 @@ use super::run::Output;
 use super::shard::{self, Frame, Shapes, Shard, ShardLine};
 use super::values::Source;
 use super::{Directory, sheet, stem, write_sheet};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 impl Directory {
     /// Puts the rows of all shards into input order; to be called after [`Self::duplicates`]. Shards that are in
@@ -24,8 +24,10 @@ impl Directory {
         let outputs = self.manifest.run.outputs.len();
         let mut batch = Batch::new(&self.path);
         let mut sorted = self.finished().to_vec();
+        let unsorted = |line: &WindowLine| line.same > 0 || line.shards.len() > outputs;
+        self.must_be_whole(|line| line.kind != Kind::Window || unsorted(line))?;
         for line in &mut sorted {
-            if line.same > 0 || line.shards.len() > outputs {
+            if unsorted(line) {
                 *line = self.sort_window(&mut batch, line)?;
             }
         }
@@ -91,6 +93,19 @@ impl Directory {
             remarks: remarks.files,
             ..window.clone()
         })
+    }
+
+    /// What is damaged must not get a new checksum.
+    fn must_be_whole(&self, is_read: impl Fn(&WindowLine) -> bool) -> Result<()> {
+        let lines = self.manifest.windows.iter().filter(|line| is_read(line));
+        let mut files = lines.flat_map(WindowLine::files);
+        match files.find_map(|file| file.damage(&self.path)) {
+            None => Ok(()),
+            Some(damage) => Err(Error::new(format!(
+                "{}: {damage}; remove that file and give the command again, which does its window again",
+                self.path.display()
+            ))),
+        }
     }
 
     /// The rows that lines hold of an output of the records in a span, in order.

@@ -199,6 +199,26 @@ fn sorting_keeps_the_count_of_what_became_infinite() {
 }
 
 #[test]
+fn sorting_gives_no_new_checksum_to_a_shard_that_is_damaged() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut output = Directory::open(folder.path(), &run(), false).unwrap();
+    MADE.write_all(&mut output).unwrap();
+    output.duplicates().unwrap();
+    let shard = folder.path().join("mean/00000001.parquet");
+    let mut bytes = fs::read(&shard).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&shard, &bytes).unwrap();
+    let before = files(folder.path());
+    let refused = output.sort().unwrap_err().to_string();
+    assert!(refused.contains("mean/00000001.parquet"), "{refused}");
+    assert_eq!(files(folder.path()), before);
+    drop(output);
+    go_on(folder.path(), &run());
+    assert_eq!(&files(folder.path()), whole(&run()));
+}
+
+#[test]
 fn values_that_are_not_finite_are_counted_and_their_records_listed() {
     let finite = [0.0, 1.0, -2.0, 3.0, f32::MAX];
     let folder = tempfile::tempdir().unwrap();
