@@ -1,7 +1,8 @@
 //! The attention kernel against attention written out in double precision.
 
-use super::attention::{Head, SLACK, Scratch, attend, attend_portable, attention_map};
+use super::attention::{Head, Scratch, attend, attend_portable, attention_map};
 use super::rotary::RotaryTable;
+use super::simd::SLACK;
 
 const HEADS: usize = 2;
 
