@@ -77,6 +77,7 @@ class Pool:
 
     def __init__(self, devices: str, kind: str, source: str | None = None, **options: str):
         self.calls = load()
+        self._lent: list = []  # what items lie in
         self.pool = self._made("toolpool_open", devices.encode())
         self.tool = self._made("toolpool_tool_open", kind.encode(), source and source.encode())
         for key, value in options.items():
@@ -84,7 +85,8 @@ class Pool:
         self._call("toolpool_warm", self.pool, self.tool)
 
     def items(self, data, offsets) -> c.c_void_p:
-        """Items over a numpy array of bytes and int64 offsets, which stay the caller's."""
+        """Items over a numpy array of bytes and int64 offsets."""
+        self._lent.append((data, offsets))
         return self._made(
             "toolpool_items_borrow",
             data.ctypes.data,
@@ -95,9 +97,10 @@ class Pool:
         )
 
     def tensors(self, arrays: list, stay: bool = False) -> c.c_void_p:
-        """Items over dense numpy arrays, which stay the caller's; for jobs, the caller promises that they stay."""
+        """Items over dense numpy arrays; `stay` for jobs, which take only memory that somebody frees."""
         import numpy as np
 
+        self._lent.append(arrays)
         codes = {np.dtype(np.float32): 1, np.dtype(np.int64): 9}
         tensors = (Tensor * len(arrays))()
         for tensor, array in zip(tensors, arrays, strict=True):

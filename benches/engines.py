@@ -204,7 +204,7 @@ class Engine:
             text=True,
         )
         self._say(json.dumps(sequences))
-        self.flops = float(self.process.stdout.readline())
+        self.flops = self._hear()
 
     def start(self) -> None:
         """Begins a pass."""
@@ -212,12 +212,19 @@ class Engine:
 
     def seconds(self) -> float:
         """Waits for the pass: how long it took."""
-        return float(self.process.stdout.readline())
+        return self._hear()
 
     def close(self) -> None:
         """Ends the process."""
         self.process.stdin.close()
         self.process.wait()
+
+    def _hear(self) -> float:
+        line = self.process.stdout.readline()
+        if not line:
+            command = " ".join(self.process.args)
+            raise RuntimeError(f"{command} ended with {self.process.wait()} and no answer")
+        return float(line)
 
     def _say(self, line: str) -> None:
         self.process.stdin.write(line + "\n")
