@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from conftest import (
     COMMAND,
+    OF_THE_SESSION,
     contents,
     embed,
     embed_arguments,
@@ -88,6 +89,21 @@ def test_a_run_that_is_killed_again_and_again_ends_as_one_that_was_not(tmp_path:
     embed(fasta, tmp_path / "out", *options)
     check()
     print(f"{kills} kills, {resumed} with windows already done; {wholes + 1} whole runs")
+
+
+def test_a_run_that_is_killed_before_its_end_is_written_has_a_report_all_the_same(tmp_path: Path):
+    fasta = write_fasta(tmp_path / "proteins.fasta", proteins(20))
+    embed(fasta, tmp_path / "out")
+    whole = contents(tmp_path / "out")
+    manifest = tmp_path / "out/manifest.jsonl"
+    lines = manifest.read_text().splitlines(keepends=True)
+    assert '"end"' in lines.pop()
+    manifest.write_text("".join(lines))
+    for name in OF_THE_SESSION - {"lock"}:
+        (tmp_path / "out" / name).unlink()
+    embed(fasta, tmp_path / "out")
+    assert contents(tmp_path / "out") == whole
+    assert report(tmp_path / "out")["rows"] == 20
 
 
 def test_a_run_that_is_killed_between_windows_goes_on_without_them(tmp_path: Path):

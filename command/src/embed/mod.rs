@@ -85,6 +85,7 @@ fn go_on(arguments: &Embed, level: LogLevel, ready: Ready) -> Result<Ending> {
         terminal::note(&format!("going on after {}", count(resumed, "record")));
     }
 
+    let had_ended = directory.has_ended();
     let mut ledger = Ledger::new(resumed);
     let mut progress = Progress::new(pool.slots(), level);
     let flow = Flow {
@@ -122,24 +123,30 @@ fn go_on(arguments: &Embed, level: LogLevel, ready: Ready) -> Result<Ending> {
         ));
         return Ok(Ending::Interrupted);
     }
-    end(arguments, directory, &ledger)
+    // What the session said that ended the run says more than that there was nothing left to do.
+    let is_news = !had_ended || ledger.counts.windows > 0;
+    end(arguments, directory, &ledger, is_news)
 }
 
-/// Makes the directory whole, and says what it holds.
-fn end(arguments: &Embed, mut directory: Directory, ledger: &Ledger) -> Result<Ending> {
+/// Makes the directory whole, and says what it holds; where that is no news, the summary that is there stays.
+fn end(
+    arguments: &Embed,
+    mut directory: Directory,
+    ledger: &Ledger,
+    is_news: bool,
+) -> Result<Ending> {
     if arguments.sort {
         directory.sort()?;
     }
     let totals = directory.totals();
-    let summary = match ledger.counts.windows {
-        // What an earlier session wrote says more than that there was nothing left to do.
-        0 if totals.rows + totals.failed > 0 => Summary::new(),
-        _ => ledger.summary(totals),
+    let summary = match is_news {
+        true => ledger.summary(totals),
+        false => Summary::new(),
     };
     let totals = directory.finish(&summary)?;
     remark(arguments, totals);
     if arguments.json {
-        let earlier = (ledger.counts.windows == 0).then(|| earlier_report(arguments));
+        let earlier = (!is_news).then(|| earlier_report(arguments));
         let now = || format!("{:#}", ledger.json(totals));
         terminal::print(&earlier.flatten().unwrap_or_else(now))?;
     } else if ledger.counts.windows > 0 {

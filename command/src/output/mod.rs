@@ -94,6 +94,12 @@ impl Directory {
         &windows[..windows.partition_point(|line| line.kind == Kind::Window)]
     }
 
+    /// Whether the run has ended: all of its input is there.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.manifest.ended
+    }
+
     /// Writes the rows of a window; they are durable when it returns. Windows may come in any order.
     ///
     /// A window that is finished already may come again with the records that [`Self::duplicates`] gave back, all
