@@ -69,12 +69,14 @@ pub struct Truth {
     pub begun: HashMap<u64, u64>,
     /// How many devices were lost while this item was on them.
     pub losses: HashMap<u64, u64>,
-    /// Items that were on two devices when one of these was lost.
+    /// Items that were on two devices, for all that the pool could know, when one of these was lost.
     pub doubled: HashSet<u64>,
     /// What the pool did that it must not do.
     pub wrongs: Vec<String>,
     /// The items in batches begun and not collected, by slot.
     flying: Vec<Vec<u64>>,
+    /// The items of the batch that ended last, by slot, until the next begins: the pool may not have heard of it yet.
+    ended: Vec<Vec<u64>>,
     /// Batches that hang need not hang any more.
     released: bool,
 }
@@ -85,6 +87,7 @@ impl World {
         let truth = Truth {
             batches: vec![0; machines.len()],
             flying: vec![Vec::new(); machines.len()],
+            ended: vec![Vec::new(); machines.len()],
             ..Truth::default()
         };
         Arc::new(Self {
@@ -182,12 +185,14 @@ impl Truth {
     pub(crate) fn begin(&mut self, slot: usize, numbers: &[u64]) {
         self.batches[slot] += 1;
         self.flying[slot].extend(numbers);
+        self.ended[slot].clear();
         for &number in numbers {
             *self.begun.entry(number).or_default() += 1;
         }
     }
 
     pub(crate) fn end(&mut self, slot: usize, numbers: &[u64]) {
+        self.ended[slot] = numbers.to_vec();
         for number in numbers {
             let flying = &mut self.flying[slot];
             match flying.iter().position(|flying| flying == number) {
@@ -204,8 +209,10 @@ impl Truth {
         if self.lost.insert(slot) {
             for &number in &self.flying[slot] {
                 *self.losses.entry(number).or_default() += 1;
-                let on = |flying: &&Vec<u64>| flying.contains(&number);
-                if self.flying.iter().filter(on).count() > 1 {
+                let is_on = |other: usize| {
+                    self.flying[other].contains(&number) || self.ended[other].contains(&number)
+                };
+                if (0..self.flying.len()).any(|other| other != slot && is_on(other)) {
                     self.doubled.insert(number);
                 }
             }
