@@ -70,7 +70,7 @@ impl Queue {
                 let reason = job.overdue(&seat.slot);
                 seat.stand(Standing::Late { until, reason });
                 seat.inside = false;
-                behind.extend(seat.give_up(|flight| !flight.job.lent()));
+                behind.extend(seat.give_up_behind());
             }
             ended.extend(of_job.into_iter().map(|flight| (seat.slot.clone(), flight)));
         }
@@ -101,8 +101,7 @@ impl Queue {
         let slot = seat.slot.clone();
         let job = Arc::clone(&current.job);
         let reason = job.overdue(&slot);
-        // Who waits for every worker to let go of borrowed items must wait for this one too.
-        let behind = seat.give_up(|flight| !flight.job.lent());
+        let behind = seat.give_up_behind();
         seat.landed = Instant::now();
         if current.killer.is_none() {
             seat.inside = false;

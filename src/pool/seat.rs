@@ -184,6 +184,16 @@ impl Seat {
         taken
     }
 
+    /// What waits behind a batch is for other slots now. The jobs hear of these ghosts before the worker can come back
+    /// with one. Who waits for every worker to let go of borrowed items must wait for this one too.
+    pub fn give_up_behind(&mut self) -> VecDeque<Flight> {
+        let behind = self.give_up(|flight| !flight.job.lent());
+        for flight in &behind {
+            flight.job.ghost_comes(&flight.planned);
+        }
+        behind
+    }
+
     /// Its worker comes back with a batch, and goes on with the next.
     pub fn land(&mut self, ticket: u64, now: Instant) -> Landed {
         let flight = |flight: &Flight| flight.ticket == ticket;

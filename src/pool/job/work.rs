@@ -136,10 +136,13 @@ impl Job {
     /// Takes a batch back that a worker has begun and comes to yet, though nobody waits for it any more. An item of it may
     /// cost that worker its device: so each is run last and alone, as suspects are.
     pub(in crate::pool) fn keep_for_last(&self, batch: Vec<Planned>) {
-        self.take_back(batch, |state, batch| {
-            state.ghosts.extend(batch.iter().map(|item| item.unique));
-            state.suspects.extend(batch);
-        });
+        self.take_back(batch, |state, batch| state.suspects.extend(batch));
+    }
+
+    /// A batch is given up that its worker comes to yet.
+    pub(in crate::pool) fn ghost_comes(&self, batch: &[Planned]) {
+        let mut state = self.state.lock();
+        state.ghosts.extend(batch.iter().map(|item| item.unique));
     }
 
     /// The worker has come to a batch that was given up, and its device was lost by it or not.
