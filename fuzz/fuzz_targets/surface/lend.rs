@@ -59,6 +59,7 @@ impl Loan {
                 let range = usize::try_from(pair[0]).ok()?..usize::try_from(pair[1]).ok()?;
                 data.get(range).map(<[u8]>::to_vec)
             };
+            cut(&[memory.wide[0]; 2])?; // which is looked at also where there are no items
             memory.wide.windows(2).map(cut).collect()
         })
     }
