@@ -16,9 +16,9 @@
 static const char USAGE[] =
     "usage: embed_fasta [--report FOLDER] MODEL FASTA [DEVICES]\n"
     "\n"
-    "Embeds every protein of FASTA with the ESM-2 checkpoint MODEL (a directory, a fair-esm .pt\n"
-    "file, or a hub id such as facebook/esm2_t6_8M_UR50D in the local Hugging Face cache) and "
-    "prints\n"
+    "Embeds every protein of FASTA with the ESM-2 checkpoint MODEL (a directory, or a hub id such "
+    "as\n"
+    "facebook/esm2_t6_8M_UR50D in the local Hugging Face cache) and prints\n"
     "the first values of the mean embedding.\n"
     "\n"
     "DEVICES: auto (every GPU, else the CPU), all, 2, cuda:0,cuda:2, cpu*4 ...; default: auto\n"
