@@ -101,9 +101,10 @@ def test_a_run_that_is_killed_before_its_end_is_written_has_a_report_all_the_sam
     manifest.write_text("".join(lines))
     for name in OF_THE_SESSION - {"lock"}:
         (tmp_path / "out" / name).unlink()
-    embed(fasta, tmp_path / "out")
+    assert b"going on after" in embed(fasta, tmp_path / "out").stderr
     assert contents(tmp_path / "out") == whole
     assert report(tmp_path / "out")["rows"] == 20
+    assert b"going on" not in embed(fasta, tmp_path / "out").stderr, "it is done"
 
 
 def test_a_run_that_is_killed_between_windows_goes_on_without_them(tmp_path: Path):

@@ -80,12 +80,12 @@ fn go_on(arguments: &Embed, level: LogLevel, ready: Ready) -> Result<Ending> {
         .notes()
         .iter()
         .for_each(|note| terminal::warn(note));
+    let had_ended = directory.has_ended();
     let resumed = directory.finished().iter().map(|line| line.count).sum();
-    if resumed > 0 {
+    if resumed > 0 && !had_ended {
         terminal::note(&format!("going on after {}", count(resumed, "record")));
     }
 
-    let had_ended = directory.has_ended();
     let mut ledger = Ledger::new(resumed);
     let mut progress = Progress::new(pool.slots(), level);
     let flow = Flow {
