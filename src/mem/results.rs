@@ -1,5 +1,6 @@
 //! Results: finished parts, and where among them each of the caller's items lies.
 
+mod gather;
 mod stack;
 
 use std::collections::BTreeMap;

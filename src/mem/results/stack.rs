@@ -4,6 +4,7 @@ use std::marker::PhantomData;
 use std::ptr;
 
 use super::Results;
+use super::gather::gather;
 use crate::error::{Error, Result, Status};
 use crate::mem::outputs::{Part, View};
 use crate::value::{Dtype, Shape};
@@ -70,12 +71,8 @@ impl<'a> Stack<'a> {
                 ),
             ));
         }
-        let row_bytes = needed / self.rows.len();
-        for (index, &row) in self.rows.iter().enumerate() {
-            // SAFETY: every row has the `row_bytes` of the common shape, as long as the results live, and the buffer has as
-            // many for each.
-            unsafe { ptr::copy_nonoverlapping(row, buffer.add(index * row_bytes), row_bytes) };
-        }
+        // SAFETY: every row has the bytes of the common shape, as long as the results live; the buffer has as many for each.
+        unsafe { gather(&self.rows, needed / self.rows.len(), buffer) };
         Ok(())
     }
 }
