@@ -27,7 +27,7 @@ impl Bench {
         let mut opened = Opened::open("echo", "", &HOST).expect("echo opens");
         opened.set("isolation", isolation).expect("an option");
         let tool = opened.tool();
-        let loaded = tool.load(slot).expect("echo loads");
+        let loaded = tool.load(slot, &|_| {}).expect("echo loads");
         Self { tool, loaded }
     }
 

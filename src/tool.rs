@@ -42,13 +42,19 @@ pub trait Tool: Any + Send + Sync {
         0
     }
 
+    /// Whether its states share nothing of the memory of a device, so that each counts.
+    fn memory_apart(&self) -> bool {
+        false
+    }
+
     /// Whether loading it runs a program that came with its source.
     fn runs_code(&self) -> bool {
         false
     }
 
-    /// Loads the tool onto a slot; called on that slot's worker thread, where the result stays.
-    fn load(&self, slot: &Slot) -> Result<Box<dyn Loaded>>;
+    /// Loads the tool onto a slot; called on that slot's worker thread, where the result stays. Where the loading can be
+    /// ended from another thread, `watch` is told how, before it begins; `load` then fails with [`Status::Crashed`].
+    fn load(&self, slot: &Slot, watch: &dyn Fn(Killer)) -> Result<Box<dyn Loaded>>;
 }
 
 /// A tool on one slot.

@@ -10,7 +10,7 @@ use toolpool::error::Result;
 use toolpool::mem::{Field, Items};
 use toolpool::plan::batch::Cut;
 use toolpool::pool::{JobOptions, Pool};
-use toolpool::tool::{Identity, Loaded, Tool, Work};
+use toolpool::tool::{Identity, Killer, Loaded, Tool, Work};
 use toolpool::value::{Dtype, Shape};
 use toolpool_simulation::{Machine, Random, Time, World};
 
@@ -51,7 +51,7 @@ impl Tool for Mates {
         100_000
     }
 
-    fn load(&self, slot: &Slot) -> Result<Box<dyn Loaded>> {
+    fn load(&self, slot: &Slot, _: &dyn Fn(Killer)) -> Result<Box<dyn Loaded>> {
         Ok(Box::new(LoadedMates {
             speed: self.world.machine(slot.number).speed,
             mood: Random(slot.number as u64),

@@ -42,7 +42,7 @@ struct Isolated {
 impl Isolated {
     fn load() -> Self {
         let tool = isolated_echo();
-        let loaded = tool.load(&slots("cpu")[0]).unwrap();
+        let loaded = tool.load(&slots("cpu")[0], &|_| {}).unwrap();
         Self { tool, loaded }
     }
 

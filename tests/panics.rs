@@ -11,7 +11,7 @@ use toolpool::ffi::{error, items, job, pool, results, tool};
 use toolpool::mem::{Field, Items, Results};
 use toolpool::plan::batch::Cut;
 use toolpool::pool::{JobOptions, Pool};
-use toolpool::tool::{DEFAULT_LIMITS, Identity, Loaded, Tool, Work};
+use toolpool::tool::{DEFAULT_LIMITS, Identity, Killer, Loaded, Tool, Work};
 use toolpool::tools::{Echo, Opened};
 use toolpool::value::{Dtype, Shape};
 use toolpool_abi::{TOOLPOOL_ERR_INTERNAL, TOOLPOOL_OK};
@@ -70,7 +70,7 @@ impl Tool for Panicking {
         DEFAULT_LIMITS
     }
 
-    fn load(&self, _: &Slot) -> Result<Box<dyn Loaded>> {
+    fn load(&self, _: &Slot, _: &dyn Fn(Killer)) -> Result<Box<dyn Loaded>> {
         self.loads.fetch_add(1, Ordering::SeqCst);
         self.at(Where::Load);
         Ok(Box::new(LoadedPanicking { place: self.place }))

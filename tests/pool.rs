@@ -10,7 +10,7 @@ use toolpool::error::{Error, Result, Status};
 use toolpool::mem::{Field, Items, Results};
 use toolpool::plan::batch::Cut;
 use toolpool::pool::{Job, JobOptions, Next, Pool};
-use toolpool::tool::{Batch, Identity, Loaded, Tool, Work};
+use toolpool::tool::{Batch, Identity, Killer, Loaded, Tool, Work};
 use toolpool::value::{Dtype, Shape};
 
 /// Doubles each byte of an item, unless `fault` says otherwise.
@@ -56,7 +56,7 @@ impl Tool for Double {
         }
     }
 
-    fn load(&self, slot: &Slot) -> Result<Box<dyn Loaded>> {
+    fn load(&self, slot: &Slot, _: &dyn Fn(Killer)) -> Result<Box<dyn Loaded>> {
         self.loads.fetch_add(1, Ordering::Relaxed);
         Ok(Box::new(LoadedDouble {
             slot: slot.number,
@@ -464,8 +464,8 @@ fn sums_of_any_extents_are_no_error() {
             }
         }
 
-        fn load(&self, slot: &Slot) -> Result<Box<dyn Loaded>> {
-            Double::new("in it", |_, _| Ok(())).load(slot)
+        fn load(&self, slot: &Slot, watch: &dyn Fn(Killer)) -> Result<Box<dyn Loaded>> {
+            Double::new("in it", |_, _| Ok(())).load(slot, watch)
         }
     }
 

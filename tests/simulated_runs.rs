@@ -32,7 +32,7 @@ fn every_run_ends_and_every_item_comes_back_once_as_it_must() {
     let runs = variable("TOOLPOOL_RUNS").unwrap_or(RUNS);
     let next = AtomicU64::new(0);
     // Runs that wait for a time limit leave the processors to others.
-    let threads = 2 * thread::available_parallelism().map_or(1, usize::from);
+    let threads = 4 * thread::available_parallelism().map_or(1, usize::from);
     thread::scope(|scope| {
         let runners = (0..threads).map(|_| {
             scope.spawn(|| {

@@ -546,7 +546,8 @@ pub struct toolpool_slot_report_t {
     pub extent: u64,
     /// Cost of its items, without infinite ones.
     pub cost: f64,
-    /// Its measured speed, `cost / busy_s`; 0 if it has done nothing that has a cost.
+    /// Its measured speed: the cost of the items that succeeded over the time of the batches that did; 0 if it has done
+    /// nothing that has a cost.
     pub cost_per_s: f64,
     /// Seconds with at least one batch in flight.
     pub busy_s: f64,

@@ -1,5 +1,7 @@
 //! What becomes of a batch that failed as a whole, and of items that may succeed yet.
 
+use std::time::{Duration, Instant};
+
 use super::job::{Job, OnDeviceLost};
 use super::seat::Landing;
 use super::state::{Planned, State};
@@ -8,6 +10,49 @@ use crate::mem::Part;
 
 /// So many items that fail alone, one after the other and alike, with none that succeeds, fail the job.
 const HOPELESS: usize = 32;
+
+/// So many items that fail alone on one slot, one after the other and alike, while others succeed elsewhere: the slot is to
+/// blame, not the items.
+const SUSPICIOUS: u32 = 8;
+
+/// How long what failed for reasons that pass is left alone before the first retry; four times as long before the next.
+const PAUSE: Duration = Duration::from_millis(10);
+/// And never longer than this.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// How long to leave alone what was tried again so many times already.
+pub fn pause(tries: u32) -> Duration {
+    // Shuttle has no time that could pass.
+    if cfg!(shuttle) {
+        return Duration::ZERO;
+    }
+    let times = 4_u32.saturating_pow(tries);
+    PAUSE.saturating_mul(times).min(LONGEST_PAUSE)
+}
+
+/// Items that failed alone on one slot, one after the other and alike, since one succeeded there.
+#[derive(Clone, Default)]
+pub struct Alike {
+    error: Option<Error>,
+    count: u32,
+}
+
+impl Alike {
+    /// An item succeeded.
+    pub fn end(&mut self) {
+        *self = Self::default();
+    }
+
+    /// An item failed alone: how many did by now.
+    fn failed(&mut self, error: &Error) -> u32 {
+        if self.error.as_ref() != Some(error) {
+            self.error = Some(error.clone());
+            self.count = 0;
+        }
+        self.count += 1;
+        self.count
+    }
+}
 
 /// Items that failed alone, one after the other and alike, while none succeeded.
 #[derive(Default)]
@@ -64,7 +109,11 @@ impl Job {
             Status::DeviceLost | Status::TimeLimit => self.suspect(state, batch, error, landing),
             Status::Transient if self.may_try_again(state, &batch) => {
                 state.tally.slots[slot].retries += 1;
-                state.later.push_back(batch);
+                self.try_later(state, batch);
+            }
+            Status::OutOfMemory if landing.relieved => {
+                state.tally.slots[slot].retries += 1;
+                state.again.push(batch);
             }
             _ if batch.len() > 1 => {
                 state.tally.slots[slot].splits += 1;
@@ -74,13 +123,14 @@ impl Job {
                 state.again.push(first);
             }
             Status::Crashed => self.suspect(state, batch, error, landing),
-            Status::OutOfMemory if landing.relieved => {
-                state.tally.slots[slot].retries += 1;
-                state.again.push(batch);
-            }
-            Status::OutOfMemory if landing.larger => {
+            Status::OutOfMemory if landing.larger || landing.crowded => {
                 state.tally.slots[slot].retries += 1;
                 state.large.extend(batch);
+            }
+            _ if self.doubts(state, &batch, error, landing) => {
+                state.tally.slots[slot].retries += 1;
+                let items = batch.into_iter().map(|item| (item, slot));
+                state.elsewhere.extend(items);
             }
             _ => self.fail_alone(state, &batch, error, landing),
         }
@@ -125,16 +175,60 @@ impl Job {
         }
     }
 
-    /// An item failed alone, for good. The same failure of one item after the other fails the job.
+    /// Whether an item that failed alone is to be tried on another slot before that is believed: the error may be the
+    /// slot's. Where one item after the other fails, and not elsewhere, the job does without the slot.
+    fn doubts(
+        &self,
+        state: &mut State,
+        batch: &[Planned],
+        error: &Error,
+        landing: &Landing,
+    ) -> bool {
+        if !landing.others || !matches!(error.status(), Status::Failed | Status::Internal) {
+            return false;
+        }
+        let slot = landing.slot.number;
+        let failed = state.alike[slot].failed(error);
+        let slots = state.tally.slots.iter().enumerate();
+        let elsewhere = slots
+            .filter(|&(number, _)| number != slot)
+            .any(|(_, other)| other.items > other.failed);
+        if failed == SUSPICIOUS && elsewhere {
+            let why = format!(
+                "left out after {SUSPICIOUS} items in a row failed alike here and not elsewhere"
+            );
+            let error = error.clone().within(why).within(landing.slot);
+            state.tally.slots[slot].lost = Some(error.clone());
+            state.unfit.push((slot, error));
+        }
+        batch.iter().all(|item| state.doubted.insert(item.unique))
+    }
+
+    /// An item failed alone, for good. The same failure of one item after the other fails the job, unless the cheapest of
+    /// those that nobody has tried succeeds: the longest come first, and may all be too long.
     fn fail_alone(&self, state: &mut State, batch: &[Planned], error: &Error, landing: &Landing) {
-        let hopeless = error.status() != Status::OutOfMemory && state.streak.failed(error);
+        let alike = error.status() != Status::OutOfMemory && state.streak.failed(error);
+        let probed = batch.iter().any(|item| state.probe == Some(item.unique));
         self.fail(state, batch, error, landing);
+        let hopeless = alike
+            && match state.probe {
+                Some(_) => probed,
+                None => !state.probe_cheapest(),
+            };
         if hopeless {
             let why = format!(
                 "the job was given up after {HOPELESS} items failed alike and none succeeded"
             );
             state.give_up(error.clone().within(why));
         }
+    }
+
+    /// Leaves a batch alone for a while that failed for reasons that pass.
+    fn try_later(&self, state: &mut State, batch: Vec<Planned>) {
+        let tries = |item: &Planned| state.tries.get(&item.unique).copied().unwrap_or(0);
+        let tries = batch.iter().map(tries).max().unwrap_or(0);
+        let from = Instant::now() + pause(tries.saturating_sub(1));
+        state.later.push_back((from, batch));
     }
 
     /// Whether no item of the batch has used up its retries; counts one more for each.
@@ -168,7 +262,7 @@ impl Job {
                 .is_some_and(|error| error.status() == Status::Transient);
             if transient && self.may_try_again(state, &[*item]) {
                 state.tally.slots[slot].retries += 1;
-                state.later.push_back(vec![*item]);
+                self.try_later(state, vec![*item]);
                 rows.push(row);
             }
         }

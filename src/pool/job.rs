@@ -259,9 +259,23 @@ impl Job {
     /// Whether there may be something to do on a slot.
     pub(super) fn waits_for(&self, slot: usize) -> bool {
         let state = self.state.lock();
-        let paused = !state.unlimited && state.unread_bytes > self.options.pending_bytes;
         let unfit = state.unfit.iter().any(|&(unfit, _)| unfit == slot);
-        !paused && !unfit && state.has_work()
+        !self.pauses(&state) && !unfit && state.has_work()
+    }
+
+    /// Whether it waits for its results to be taken.
+    pub(super) fn paused(&self) -> bool {
+        self.options.pending_bytes < u64::MAX && self.pauses(&self.state.lock())
+    }
+
+    fn pauses(&self, state: &State) -> bool {
+        !state.unlimited && state.unread_bytes > self.options.pending_bytes
+    }
+
+    /// When it is to end, if its time is limited.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        let submitted = self.state.lock().tally.submitted;
+        submitted.checked_add(self.options.time_limit?)
     }
 
     /// Whether a slot is known not to be able to load the tool.

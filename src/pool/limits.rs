@@ -11,6 +11,7 @@ use super::sync::MutexGuard;
 use super::turns::{Phase, Turns};
 use crate::device::Slot;
 use crate::error::{Error, Status};
+use crate::tool::Killer;
 
 /// What has run out of time.
 enum Overdue {
@@ -61,6 +62,7 @@ impl Queue {
         job.stop(&reason);
         let mut ended = Vec::new();
         let mut behind = VecDeque::new();
+        let mut loads = Vec::new();
         for seat in &mut state.seats {
             let current = seat.current();
             let working = current.is_some_and(|current| current.job.id() == id);
@@ -68,16 +70,27 @@ impl Queue {
             let of_job = seat.give_up(|flight| flight.job.id() == id);
             if working && of_job.iter().all(|flight| flight.killer.is_none()) {
                 let reason = job.overdue(&seat.slot);
+                job.note_trouble(seat.slot.number, &reason);
                 seat.stand(Standing::Late { until, reason });
                 seat.inside = false;
                 behind.extend(seat.give_up_behind());
             }
-            ended.extend(of_job.into_iter().map(|flight| (seat.slot.clone(), flight)));
+            let landed = seat.landed;
+            let of_job = of_job.into_iter();
+            ended.extend(of_job.map(|flight| (seat.slot.clone(), landed, flight)));
+            if seat
+                .loading
+                .as_ref()
+                .is_some_and(|load| load.job == Some(id))
+            {
+                loads.extend(seat.give_up_load(&job));
+            }
         }
         drop(state);
-        for (slot, flight) in ended {
-            give_up(flight, &slot, &reason);
+        for (slot, landed, flight) in ended {
+            give_up(flight, &slot, landed, &reason);
         }
+        loads.into_iter().for_each(|kill| kill());
         self.retire(&job);
         self.redo(behind);
         self.quiet.notify_all();
@@ -102,13 +115,13 @@ impl Queue {
         let job = Arc::clone(&current.job);
         let reason = job.overdue(&slot);
         let behind = seat.give_up_behind();
-        seat.landed = Instant::now();
+        let landed = std::mem::replace(&mut seat.landed, Instant::now());
         if current.killer.is_none() {
             seat.inside = false;
             self.give_up_slot(&mut state, number, reason.clone());
         }
         drop(state);
-        give_up(current, &slot, &reason);
+        give_up(current, &slot, landed, &reason);
         self.redo(behind);
         self.let_go(self.state.lock());
     }
@@ -136,6 +149,30 @@ impl Queue {
             state.watched = Some(deadline);
             self.clock.notify_all();
         }
+    }
+}
+
+impl Seat {
+    /// Nobody waits for the load any more: what ends it, or else its worker may be in it for ever.
+    fn give_up_load(&mut self, job: &Job) -> Option<Killer> {
+        let killer = self.loading.as_mut()?.killer.take();
+        if killer.is_none() {
+            let reason = Error::new(
+                Status::TimeLimit,
+                format_args!(
+                    "{}: {} was still loading when the time of its job ran out",
+                    self.slot,
+                    job.tool().name()
+                ),
+            );
+            job.note_trouble(self.slot.number, &reason);
+            self.stand(Standing::Late {
+                until: None,
+                reason,
+            });
+            self.inside = false;
+        }
+        killer
     }
 }
 
@@ -169,9 +206,11 @@ impl Job {
     }
 }
 
-/// Tells the job of a batch that was given up, and ends the batch where that is possible.
-fn give_up(flight: Flight, slot: &Slot, reason: &Error) {
+/// Tells the job of a batch that was given up, and ends the batch where that is possible. `landed` is when the slot's last
+/// one ended.
+fn give_up(flight: Flight, slot: &Slot, landed: Instant, reason: &Error) {
     let now = Instant::now();
+    let busy = now.saturating_duration_since(flight.begin.max(landed));
     if let Some(kill) = &flight.killer {
         kill();
     }
@@ -179,11 +218,13 @@ fn give_up(flight: Flight, slot: &Slot, reason: &Error) {
         slot,
         begin: flight.begin,
         end: now,
-        busy: now.saturating_duration_since(flight.begin),
+        busy,
         cost: flight.cost,
         extent: flight.extent,
         relieved: false,
+        crowded: flight.crowded,
         larger: false,
+        others: false,
         budget: flight.job.limits().cut.budget,
     };
     let Flight { job, planned, .. } = flight;

@@ -4,6 +4,7 @@ mod faults;
 mod job;
 mod learnt;
 mod limits;
+mod loads;
 mod queue;
 mod room;
 mod seat;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::job::Job;
 use super::learnt::{Learnt, Speed};
-use super::room::{self, Room};
+use super::room::{self, Need, Room};
 use super::seat::{Flight, Landed, Landing, Seat, Standing};
 use super::sync::{Condvar, Mutex, MutexGuard};
 use super::turns::{Entry, Idle, LOAD_BEGUN, LOOK_AGAIN, Phase, Task, Turns};
@@ -65,8 +65,7 @@ impl Queue {
         let own_speeds = job
             .own_costs()
             .then(|| vec![Speed::default(); state.seats.len()]);
-        let limit = job.options().time_limit;
-        let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
+        let deadline = job.deadline();
         let served = state.turn;
         state.turns.insert((served, job.id()));
         state.jobs.insert(
@@ -75,6 +74,7 @@ impl Queue {
                 job: Arc::clone(job),
                 served,
                 deadline,
+                paused: false,
                 speeds: own_speeds,
             },
         );
@@ -87,7 +87,7 @@ impl Queue {
     pub fn warm(&self, warm_up: &Arc<WarmUp>) -> Result<()> {
         let mut state = self.state.lock();
         state.check_open()?;
-        warm_up.expect(&state.working());
+        warm_up.expect(state.seats.iter().map(Seat::ready).collect());
         state.warm_ups.push(Arc::clone(warm_up));
         self.call_all(&mut state);
         Ok(())
@@ -238,6 +238,18 @@ impl Queue {
         }
     }
 
+    /// A worker loads in a place that can be ended from outside; it is, if nobody waits for the load any more.
+    pub fn arm_load(&self, slot: usize, killer: Killer) {
+        let mut state = self.state.lock();
+        let job = state.seats[slot].loading.as_ref().map(|load| load.job);
+        if matches!(job, Some(Some(job)) if !state.waits(job)) {
+            drop(state);
+            killer();
+        } else if let Some(loading) = &mut state.seats[slot].loading {
+            loading.killer = Some(killer);
+        }
+    }
+
     /// Takes a batch back from a worker, and gives it to its job, unless somebody else has ended it before.
     /// `relieved`: memory was freed on the slot since.
     pub fn land(&self, slot: usize, ticket: u64, outcome: Result<Part>, relieved: bool) {
@@ -249,8 +261,9 @@ impl Queue {
         let seat = &mut state.seats[slot];
         let busy = now.saturating_duration_since(flight.begin.max(seat.landed));
         seat.landed = now;
-        let budget = state.learn(slot, &flight, busy, &outcome);
+        let budget = state.learn(slot, &flight, busy, &outcome, relieved);
         state.serve(flight.job.id(), busy, flight.expected);
+        let (others, larger) = state.others(slot, &flight.job);
         let landing = Landing {
             slot: &state.seats[slot].slot.clone(),
             begin: flight.begin,
@@ -259,14 +272,19 @@ impl Queue {
             cost: flight.cost,
             extent: flight.extent,
             relieved,
-            larger: state.larger(slot, &flight.job),
+            crowded: flight.crowded,
+            larger,
+            others,
             budget,
         };
         drop(state);
-        let failed = outcome.is_err();
+        let failed = outcome.as_ref().err().cloned();
         let Flight { job, planned, .. } = flight;
-        job.land(Arc::unwrap_or_clone(planned), outcome, &landing);
-        self.after(slot, &job, failed);
+        let back = job.land(Arc::unwrap_or_clone(planned), outcome, &landing);
+        if let Some(error) = &failed {
+            job.check_slots(&self.state.lock().working(), error);
+        }
+        self.after(slot, &job, back || failed.is_some());
     }
 
     /// Takes a batch back that a worker could not end, for reasons of its own.
@@ -313,18 +331,24 @@ impl Queue {
         self.clock.notify_all();
     }
 
-    /// Asks for room on the device of a slot for a tool that needs `bytes`; waits while others are to make it. What is
-    /// granted counts as loaded until [`Queue::unloaded`].
-    pub fn room(&self, slot: usize, key: &Arc<str>, bytes: u64) -> Room {
+    /// Asks for room on the device of a slot for a tool; waits while others are to make it, as long as the load is `wanted`.
+    /// What is granted counts as loaded until [`Queue::unloaded`].
+    pub fn room(&self, slot: usize, need: &Need, wanted: &dyn Fn(&Turns) -> bool) -> Room {
         let mut state = self.state.lock();
         loop {
+            if !wanted(&state) {
+                return Room::Refused(Error::new(
+                    Status::Cancelled,
+                    "nobody waits for this load any more",
+                ));
+            }
             let asked = std::mem::take(&mut state.seats[slot].unload);
             if !asked.is_empty() {
                 return Room::Unload(asked);
             }
             state.uses += 1;
             let (memory, uses, closed) = (state.memory, state.uses, state.phase != Phase::Open);
-            match room::ask(&mut state.seats, slot, key, bytes, memory, uses) {
+            match room::ask(&mut state.seats, slot, need, memory, uses) {
                 room::Answer::Room(room) => return room,
                 room::Answer::Wait if closed => return Room::Granted,
                 room::Answer::Wait => {}
@@ -354,20 +378,25 @@ impl Queue {
         self.call_all(&mut state);
     }
 
-    /// A worker has loaded the tool of a job, or failed to. Under the lock, so that no slot is lost between the two looks.
-    pub fn loaded(&self, job: &Job, slot: usize, begin: Instant, outcome: Result<()>) {
+    /// A worker has loaded the tool of a job, which may be gone by now, or failed to. Under the lock, so that no slot is lost
+    /// between the two looks.
+    pub fn loaded(&self, job: Option<&Job>, slot: usize, begin: Instant, outcome: Result<()>) {
         let mut state = self.state.lock();
-        let took = begin.elapsed();
-        if outcome.is_ok() {
-            let key = job.tool().identity().key();
-            let bytes = state.seats[slot].bytes(key);
-            let fact = &mut state.learnt.of(job)[slot];
-            fact.load = Some(took.as_secs_f64());
-            fact.bytes = bytes;
-        }
-        state.serve(job.id(), took, Some(LOAD_BEGUN.as_secs_f64()));
         let failed = outcome.is_err();
-        job.loaded(slot, begin, outcome, &state.working());
+        state.seats[slot].loading = None;
+        state.seats[slot].go_on(Instant::now());
+        if let Some(job) = job {
+            let took = begin.elapsed();
+            if !failed {
+                let key = job.tool().identity().key();
+                let bytes = state.seats[slot].bytes(key);
+                let fact = &mut state.learnt.of(job)[slot];
+                fact.load = Some(took.as_secs_f64());
+                fact.bytes = bytes;
+            }
+            state.serve(job.id(), took, Some(LOAD_BEGUN.as_secs_f64()));
+            job.loaded(slot, begin, outcome, &state.working());
+        }
         state.seats[slot].inside = false;
         if failed {
             self.call_all(&mut state);
@@ -475,6 +504,7 @@ impl Queue {
 
     /// A worker has answered a warm-up.
     pub fn warmed_up(&self, slot: usize) {
+        self.state.lock().seats[slot].loading = None;
         self.idle(slot);
         self.let_go(self.state.lock());
     }

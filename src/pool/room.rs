@@ -12,8 +12,18 @@ pub enum Room {
     Granted,
     /// It is to unload these first, by the keys of their identities, and ask again.
     Unload(Vec<Arc<str>>),
-    /// The tool does not fit.
-    TooLarge(Error),
+    /// It can not.
+    Refused(Error),
+}
+
+/// What a worker wants room for.
+pub struct Need {
+    /// The key of the tool's identity.
+    pub key: Arc<str>,
+    /// Bytes of the device's memory; 0 if unknown.
+    pub bytes: u64,
+    /// Whether its states on one device share nothing.
+    pub apart: bool,
 }
 
 /// [`Room`], or that others are about to make it.
@@ -37,39 +47,37 @@ pub fn fits(seats: &[Seat], slot: usize, bytes: u64, limit: Option<u64>) -> bool
     most == 0 || sum(&loaded(seats, slot)).saturating_add(bytes) <= most
 }
 
-/// Asks for `bytes` for the tool `key` on the device of a slot. States of one tool on one device are counted once. The
-/// tools that were not used for longest and that no batch is under way for are unloaded until it fits; those on other
-/// slots of the device are asked to be.
-pub fn ask(
-    seats: &mut [Seat],
-    slot: usize,
-    key: &Arc<str>,
-    bytes: u64,
-    limit: Option<u64>,
-    uses: u64,
-) -> Answer {
-    let device = &seats[slot].slot.device;
-    let most = limit.unwrap_or(device.memory_total);
+/// Asks for room on the device of a slot. Tools are unloaded until there is enough, those first that were not used for
+/// longest and that no batch is under way for; then the others, once theirs have ended. Those on other slots of the device
+/// are asked to be.
+pub fn ask(seats: &mut [Seat], slot: usize, need: &Need, limit: Option<u64>, uses: u64) -> Answer {
+    let most = limit.unwrap_or(seats[slot].slot.device.memory_total);
+    let bytes = need.bytes;
     if most == 0 || bytes == 0 {
-        return grant(&mut seats[slot], key, bytes, uses);
+        return grant(&mut seats[slot], need, uses);
     }
     if bytes > most {
-        return Answer::Room(Room::TooLarge(too_large(
-            &seats[slot].slot,
-            bytes,
-            most,
-            limit,
-        )));
+        return refuse(too_large(&seats[slot].slot, bytes, most, limit));
     }
     let mut there = loaded(seats, slot);
-    there.retain(|tool| tool.key != *key);
+    let copies = |tool: &Tool| tool.key == need.key;
+    // A copy that is shared takes nothing; of one that is not, others may stay, and this slot does without.
+    there.retain(|tool| !copies(tool) || need.apart);
     let mut excess = sum(&there).saturating_add(bytes).saturating_sub(most);
     if excess == 0 {
-        return grant(&mut seats[slot], key, bytes, uses);
+        return grant(&mut seats[slot], need, uses);
+    }
+    let copied: u64 = there
+        .iter()
+        .filter(|tool| copies(tool))
+        .map(|tool| tool.bytes)
+        .sum();
+    if copied.saturating_add(bytes) > most {
+        return refuse(no_second_copy(&seats[slot].slot, bytes, most));
     }
     let stuck = there.iter().find_map(|tool| tool.stuck.clone());
-    there.retain(|tool| !tool.flies && tool.stuck.is_none() && tool.bytes > 0);
-    there.sort_by_key(|tool| tool.used);
+    there.retain(|tool| !copies(tool) && !tool.fresh && tool.stuck.is_none() && tool.bytes > 0);
+    there.sort_by_key(|tool| (tool.flies, tool.used));
     let mut mine = Vec::new();
     for tool in there {
         if excess == 0 {
@@ -85,9 +93,7 @@ pub fn ask(
         }
     }
     match stuck {
-        Some(error) if excess > 0 => {
-            Answer::Room(Room::TooLarge(held(&seats[slot].slot, bytes, &error)))
-        }
+        Some(error) if excess > 0 => refuse(held(&seats[slot].slot, bytes, &error)),
         _ if mine.is_empty() => Answer::Wait,
         _ => Answer::Room(Room::Unload(mine)),
     }
@@ -100,6 +106,8 @@ struct Tool {
     used: u64,
     /// A batch of it is under way.
     flies: bool,
+    /// It is being loaded, or has been for what comes next.
+    fresh: bool,
     /// Why a worker that has it does not come back.
     stuck: Option<Error>,
     slots: Vec<usize>,
@@ -122,9 +130,14 @@ fn loaded(seats: &[Seat], slot: usize) -> Vec<Tool> {
             let (flies, stuck) = (seat.flies(&warm.key), seat.trouble().cloned());
             match tools.iter_mut().find(|tool| tool.key == warm.key) {
                 Some(tool) => {
-                    tool.bytes = tool.bytes.max(warm.bytes);
+                    tool.bytes = if warm.apart {
+                        tool.bytes.saturating_add(warm.bytes)
+                    } else {
+                        tool.bytes.max(warm.bytes)
+                    };
                     tool.used = tool.used.max(warm.used);
                     tool.flies |= flies;
+                    tool.fresh |= warm.fresh;
                     tool.stuck = tool.stuck.take().or(stuck);
                     tool.slots.push(number);
                 }
@@ -133,6 +146,7 @@ fn loaded(seats: &[Seat], slot: usize) -> Vec<Tool> {
                     bytes: warm.bytes,
                     used: warm.used,
                     flies,
+                    fresh: warm.fresh,
                     stuck,
                     slots: vec![number],
                 }),
@@ -142,14 +156,32 @@ fn loaded(seats: &[Seat], slot: usize) -> Vec<Tool> {
     tools
 }
 
-fn grant(seat: &mut Seat, key: &Arc<str>, bytes: u64, used: u64) -> Answer {
-    seat.warm.retain(|warm| warm.key != *key);
+fn grant(seat: &mut Seat, need: &Need, used: u64) -> Answer {
+    seat.warm.retain(|warm| warm.key != need.key);
     seat.warm.push(Warm {
-        key: Arc::clone(key),
-        bytes,
+        key: Arc::clone(&need.key),
+        bytes: need.bytes,
         used,
+        apart: need.apart,
+        fresh: true,
     });
     Answer::Room(Room::Granted)
+}
+
+fn refuse(error: Error) -> Answer {
+    Answer::Room(Room::Refused(error))
+}
+
+fn no_second_copy(slot: &Slot, bytes: u64, most: u64) -> Error {
+    Error::new(
+        Status::OutOfMemory,
+        format_args!(
+            "{slot}: of this tool each slot needs {} of memory for itself, and the {} of the device are taken up by other \
+             slots of it",
+            size(bytes),
+            size(most)
+        ),
+    )
 }
 
 fn too_large(slot: &Slot, bytes: u64, most: u64, limit: Option<u64>) -> Error {

@@ -8,6 +8,8 @@ use super::job::Job;
 use super::state::Planned;
 use crate::device::Slot;
 use crate::error::Error;
+use crate::mem::Part;
+use crate::plan::batch::amount;
 use crate::tool::Killer;
 
 /// A slot, as the queue sees it.
@@ -18,6 +20,10 @@ pub struct Seat {
     pub waiting: bool,
     /// Its worker left work to faster slots when it last asked.
     pub declined: bool,
+    /// Its worker has an item that must have the device to itself: the others on it begin nothing.
+    pub wants_device: bool,
+    /// What its worker loads.
+    pub loading: Option<Loading>,
     /// Its worker is inside a tool.
     pub inside: bool,
     /// Its worker has ended.
@@ -62,8 +68,21 @@ pub struct Flight {
     pub begin: Instant,
     /// Seconds it is expected to take once its turn has come, if anybody can say.
     pub expected: Option<f64>,
-    /// Nothing else may be under way beside it.
+    /// Nothing else may be under way on the device beside it.
     pub alone: bool,
+    /// Something else was under way on the device beside it.
+    pub crowded: bool,
+    /// What ends it from outside, if anything can.
+    pub killer: Option<Killer>,
+}
+
+/// A load under way.
+pub struct Loading {
+    /// The number of the job that it is for; `None` for a warm-up.
+    pub job: Option<u64>,
+    pub begin: Instant,
+    /// Seconds that it is expected to take, or 0.
+    pub expected: f64,
     /// What ends it from outside, if anything can.
     pub killer: Option<Killer>,
 }
@@ -94,6 +113,10 @@ pub struct Warm {
     pub bytes: u64,
     /// The count of the queue's clock when it was last used.
     pub used: u64,
+    /// Its states on other slots of the device share nothing with it.
+    pub apart: bool,
+    /// It has been loaded for work that its worker comes to next: until then nobody unloads it.
+    pub fresh: bool,
 }
 
 impl Seat {
@@ -103,6 +126,8 @@ impl Seat {
             standing: Standing::Live,
             waiting: false,
             declined: false,
+            wants_device: false,
+            loading: None,
             inside: false,
             gone: false,
             starting: false,
@@ -117,6 +142,11 @@ impl Seat {
     /// Whether it can be given work, now or soon.
     pub fn works(&self) -> bool {
         matches!(self.standing, Standing::Live | Standing::Late { .. })
+    }
+
+    /// Whether it can be given work now: not if its worker still has to come back from what nobody waits for.
+    pub fn ready(&self) -> bool {
+        self.works() && self.ghosts.is_empty() && !matches!(self.standing, Standing::Late { .. })
     }
 
     /// Changes how it stands. What is lost stays lost, whatever its worker still comes back with.
@@ -214,7 +244,7 @@ impl Seat {
     }
 
     /// How it stands now that its worker turns to the oldest batch.
-    fn go_on(&mut self, now: Instant) {
+    pub fn go_on(&mut self, now: Instant) {
         let flight = self.flights.front().map(|flight| flight.ticket);
         let ghost = self.ghosts.front();
         let ghost = ghost.filter(|ghost| flight.is_none_or(|flight| ghost.ticket < flight));
@@ -236,10 +266,13 @@ impl Seat {
         }
     }
 
-    /// Seconds until what it has is done. A batch that takes longer than expected is thought to take as long again.
+    /// Seconds until what it has is done. What takes longer than expected is thought to take as long again.
     pub fn free_in(&self, now: Instant) -> f64 {
         let Some(first) = self.flights.front() else {
-            return 0.0;
+            return self.loading.as_ref().map_or(0.0, |load| {
+                let since = now.saturating_duration_since(load.begin).as_secs_f64();
+                (load.expected - since).abs()
+            });
         };
         let ahead: f64 = self
             .flights
@@ -263,6 +296,18 @@ impl Seat {
     }
 }
 
+impl Flight {
+    /// The cost of its items that succeeded.
+    pub fn cost_done(&self, part: &Part) -> f64 {
+        if part.failures() == 0 {
+            return self.cost;
+        }
+        let items = self.planned.iter().enumerate();
+        let done = items.filter(|&(row, _)| part.error(row).is_none());
+        done.map(|(_, item)| amount(item.cost)).sum()
+    }
+}
+
 impl Ghost {
     /// Tells its job what became of it.
     pub fn tell(self, lost: bool) {
@@ -283,8 +328,12 @@ pub struct Landing<'a> {
     pub extent: u64,
     /// Memory was freed on the slot, so that what did not fit may fit now.
     pub relieved: bool,
+    /// Something else was under way on the device.
+    pub crowded: bool,
     /// Some slot that works has more memory.
     pub larger: bool,
+    /// Some other slot could do it as well.
+    pub others: bool,
     /// The budget of the slot's next batch.
     pub budget: u64,
 }

@@ -1,8 +1,10 @@
 //! What a job still has to do, and what it has done.
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::time::Instant;
 
-use super::faults::Streak;
+use super::faults::{Alike, Streak};
+use super::loads::Loads;
 use super::tally::Tally;
 use crate::callback::Inside;
 use crate::device::Slot;
@@ -41,10 +43,18 @@ pub struct State {
     remaining: Remaining,
     /// Batches that come back from a failure, the latest last.
     pub again: Vec<Vec<Planned>>,
-    /// Batches to be tried again after everything fresh.
-    pub later: VecDeque<Vec<Planned>>,
-    /// Items that ran out of memory alone; for the slot with most.
+    /// Batches to be tried again after everything fresh, and not before their time.
+    pub later: VecDeque<(Instant, Vec<Planned>)>,
+    /// Items that ran out of memory alone; for the slot with most, with its device to themselves.
     pub large: Vec<Planned>,
+    /// Items that failed alone on a slot, each with that slot: another is asked before they are believed to be to blame.
+    pub elsewhere: Vec<(Planned, usize)>,
+    /// Distinct items that were among those once.
+    pub doubted: HashSet<u32>,
+    /// By slot: items that failed alone there, alike, since one last succeeded there.
+    pub alike: Vec<Alike>,
+    /// The cheapest item, tried alone to see whether the tool works at all.
+    pub probe: Option<u32>,
     /// Items that may have cost a device or a process; they run last, and alone.
     pub suspects: Vec<Planned>,
     /// Distinct items that were there once when a device, a process or time was lost: the next time they fail.
@@ -56,8 +66,8 @@ pub struct State {
     /// Batches under way.
     pub flights: usize,
     pub running: usize,
-    /// Workers that are loading the tool for this job.
-    pub loading: usize,
+    /// Loads of the tool for this job.
+    pub loads: Loads,
     /// Slots that could not load the tool, and why.
     pub unfit: Vec<(usize, Error)>,
     pub finished: Vec<Finished>,
@@ -88,6 +98,10 @@ pub struct Planned {
 
 /// On what terms a slot takes work.
 pub struct Terms<'a> {
+    pub slot: usize,
+    pub now: Instant,
+    /// Whether another slot could do it as well.
+    pub others: bool,
     /// Whether the tool is loaded there.
     pub warm: bool,
     /// What a batch may hold there.
@@ -96,6 +110,8 @@ pub struct Terms<'a> {
     pub share: f64,
     /// Its cost per second, if known.
     pub speed: Option<f64>,
+    /// Seconds that a load takes there, or 0.
+    pub load_time: f64,
     /// Seconds until it can begin.
     pub delay: f64,
     /// The other slots that work on the job.
@@ -104,21 +120,32 @@ pub struct Terms<'a> {
     pub largest: bool,
     /// No batch is under way there.
     pub empty: bool,
+    /// No batch is under way on its device.
+    pub device_empty: bool,
+}
+
+/// What there is for a slot that asks.
+pub enum Take {
+    Batch(Taken),
+    /// An item that must have the device to itself, once it has.
+    WhenAlone,
+    /// Nothing now.
+    Nothing,
 }
 
 /// A batch for a slot.
 pub struct Taken {
     pub batch: Vec<Planned>,
-    /// Nothing else may be under way on the slot: the item may cost the device.
+    /// Nothing else may be under way on the device: the item may cost it, or needs all of its memory.
     pub alone: bool,
 }
 
-impl Taken {
+impl Take {
     fn beside_others(batch: Vec<Planned>) -> Self {
-        Self {
+        Self::Batch(Taken {
             batch,
             alone: false,
-        }
+        })
     }
 }
 
@@ -137,13 +164,17 @@ impl State {
             again: Vec::new(),
             later: VecDeque::new(),
             large: Vec::new(),
+            elsewhere: Vec::new(),
+            doubted: HashSet::new(),
+            alike: vec![Alike::default(); slots.len()],
+            probe: None,
             suspects: Vec::new(),
             blamed: HashSet::new(),
             ghosts: HashSet::new(),
             tries: HashMap::new(),
             flights: 0,
             running: 0,
-            loading: 0,
+            loads: Loads::new(slots.len()),
             unfit: Vec::new(),
             finished: Vec::new(),
             unread_bytes: 0,
@@ -182,8 +213,9 @@ impl State {
 
     /// How many of them have been with a worker before.
     fn back(&self) -> usize {
-        let batches = self.again.iter().chain(&self.later);
-        batches.map(Vec::len).sum::<usize>()
+        let later = self.later.iter().map(|(_, batch)| batch);
+        let batches = self.again.iter().chain(later);
+        batches.map(Vec::len).sum::<usize>() + self.elsewhere.len()
     }
 
     /// Whether the slot should begin with something, or leave all to faster ones. Looks at fresh items only.
@@ -209,41 +241,65 @@ impl State {
     }
 
     /// The next batch for a slot: what comes back from failures, then the longest fresh items that the slot should
-    /// have, then what is to be tried later, then suspects one by one.
-    pub fn take(&mut self, limits: Cut, in_order: bool, terms: &Terms) -> Option<Taken> {
+    /// have, then what is to be tried elsewhere or later, then suspects one by one.
+    pub fn take(&mut self, limits: Cut, in_order: bool, terms: &Terms) -> Take {
         if let Some(batch) = self.again.pop() {
-            return Some(Taken::beside_others(batch));
+            return Take::beside_others(batch);
         }
         if !self.fresh.is_empty()
             && let Some(from) = self.worth(terms)
             && (from == 0 || !in_order)
         {
-            let batch = self.cut(from, limits, terms.share);
-            return Some(Taken::beside_others(batch));
+            return Take::beside_others(self.cut(from, limits, terms.share));
         }
-        let large = if terms.largest {
-            self.large.pop()
-        } else {
-            None
-        };
-        if let Some(item) = large {
-            return Some(Taken::beside_others(vec![item]));
+        if terms.largest && !self.large.is_empty() {
+            return Self::take_alone(&mut self.large, terms);
+        }
+        if let Some(item) = self.take_elsewhere(terms) {
+            return Take::beside_others(vec![item]);
         }
         if !self.fresh.is_empty() {
-            return None;
+            return Take::Nothing;
         }
-        if let Some(batch) = self.later.pop_front() {
-            return Some(Taken::beside_others(batch));
+        if let Some(batch) = self.take_later(terms.now) {
+            return Take::beside_others(batch);
         }
-        let suspect = if terms.empty {
-            self.suspects.pop()
-        } else {
-            None
-        }?;
-        Some(Taken {
-            batch: vec![suspect],
-            alone: true,
-        })
+        if !self.suspects.is_empty() {
+            return Self::take_alone(&mut self.suspects, terms);
+        }
+        Take::Nothing
+    }
+
+    fn take_alone(items: &mut Vec<Planned>, terms: &Terms) -> Take {
+        if !terms.device_empty {
+            return Take::WhenAlone;
+        }
+        let batch = items.pop().into_iter().collect();
+        Take::Batch(Taken { batch, alone: true })
+    }
+
+    /// An item that failed on another slot; on this one, where no other is left.
+    fn take_elsewhere(&mut self, terms: &Terms) -> Option<Planned> {
+        let mut items = self.elsewhere.iter();
+        let place = items.position(|&(_, failed_on)| failed_on != terms.slot || !terms.others)?;
+        Some(self.elsewhere.swap_remove(place).0)
+    }
+
+    /// A batch whose time to be tried again has come.
+    fn take_later(&mut self, now: Instant) -> Option<Vec<Planned>> {
+        let place = self.later.iter().position(|&(from, _)| from <= now)?;
+        self.later.remove(place).map(|(_, batch)| batch)
+    }
+
+    /// Brings the cheapest fresh item forward, to be tried alone; `false` if there is none.
+    pub fn probe_cheapest(&mut self) -> bool {
+        let Some(item) = self.fresh.pop_back() else {
+            return false;
+        };
+        self.remaining.remove(item.cost);
+        self.probe = Some(item.unique);
+        self.again.push(vec![item]);
+        true
     }
 
     fn cut(&mut self, from: usize, limits: Cut, share: f64) -> Vec<Planned> {
@@ -274,10 +330,12 @@ impl State {
         self.verdict = verdict;
         self.remaining = Remaining::default();
         let fresh = std::mem::take(&mut self.fresh).into_iter();
-        let back = self.again.drain(..).chain(self.later.drain(..)).flatten();
+        let later = self.later.drain(..).map(|(_, batch)| batch);
+        let back = self.again.drain(..).chain(later).flatten();
+        let elsewhere = self.elsewhere.drain(..).map(|(item, _)| item);
         let alone = self.large.drain(..).chain(self.suspects.drain(..));
-        let undone = fresh.chain(back).chain(alone).map(|item| item.unique);
-        self.undone.extend(undone);
+        let undone = fresh.chain(back).chain(elsewhere).chain(alone);
+        self.undone.extend(undone.map(|item| item.unique));
     }
 
     /// Takes what nobody has taken.

@@ -9,6 +9,16 @@ use crate::mem::Part;
 use crate::report::{SlotReport, Span, What};
 use crate::text::Text;
 
+/// Sums over distinct items that are done.
+#[derive(Default)]
+pub struct Sums {
+    pub items: u64,
+    pub failed: u64,
+    pub cost: f64,
+    pub cost_failed: f64,
+    pub extent: u64,
+}
+
 /// Sums by slot, and every load and batch.
 pub struct Tally {
     pub submitted: Instant,
@@ -46,8 +56,11 @@ impl Tally {
         }
     }
 
-    /// The tool was loaded for the job, or failed to.
+    /// The tool was loaded for the job, or failed to; what ends after the job is not part of it.
     pub fn load(&mut self, slot: usize, begin: Instant, failure: Option<&Error>) {
+        if self.ended.is_some() {
+            return;
+        }
         let end = Instant::now();
         self.slots[slot].load += end - begin;
         self.span(slot, What::Load, begin, end, failure);
@@ -59,6 +72,9 @@ impl Tally {
         let slot = &mut self.slots[number];
         slot.batches += 1;
         slot.busy += landing.busy;
+        if failure.is_none() {
+            slot.useful_busy += landing.busy;
+        }
         slot.batch_budget = landing.budget;
         if failure.is_some_and(|error| error.status() == Status::OutOfMemory) {
             slot.out_of_memory += 1;
@@ -72,13 +88,14 @@ impl Tally {
     }
 
     /// Items are done, for good.
-    pub fn done(&mut self, slot: usize, items: usize, failed: usize, cost: f64, extent: u64) {
+    pub fn done(&mut self, slot: usize, sums: &Sums) {
         let slot = &mut self.slots[slot];
-        slot.items += items as u64;
-        slot.failed += failed as u64;
-        slot.cost += cost;
-        slot.extent = slot.extent.saturating_add(extent);
-        self.cost_done += cost;
+        slot.items += sums.items;
+        slot.failed += sums.failed;
+        slot.cost += sums.cost;
+        slot.useful_cost += sums.cost - sums.cost_failed;
+        slot.extent = slot.extent.saturating_add(sums.extent);
+        self.cost_done += sums.cost;
     }
 
     /// Adds what the tool counted.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::job::{Job, Offer};
 use super::learnt::{Learnt, Speed, load_time};
 use super::room;
-use super::seat::{Flight, Seat, Standing};
+use super::seat::{Flight, Loading, Seat, Standing};
 use super::state::{Planned, Taken, Terms};
 use super::warm::WarmUp;
 use crate::error::{Error, Result, Status};
@@ -44,6 +44,8 @@ pub struct Entry {
     pub served: u64,
     /// When it runs out of time.
     pub deadline: Option<Instant>,
+    /// It waited for its results to be taken when somebody last looked.
+    pub paused: bool,
     /// Speeds by slot, for a job whose costs are in a unit of its own.
     pub speeds: Option<Vec<Speed>>,
 }
@@ -114,6 +116,12 @@ impl Turns {
         }
     }
 
+    /// Whether a job still waits for anything.
+    pub fn waits(&self, job: u64) -> bool {
+        let entry = self.jobs.get(&job);
+        entry.is_some_and(|entry| !entry.job.over())
+    }
+
     /// Which slots can be given work.
     pub fn working(&self) -> Vec<bool> {
         self.seats.iter().map(Seat::works).collect()
@@ -139,7 +147,7 @@ impl Turns {
         }
     }
 
-    /// Keeps what a batch taught about the tool on the slot.
+    /// Keeps what a batch taught about the tool on the slot; `relieved` if it ran out of memory and some was freed since.
     /// The budget of the next.
     pub fn learn(
         &mut self,
@@ -147,24 +155,31 @@ impl Turns {
         flight: &Flight,
         busy: Duration,
         outcome: &Result<Part>,
+        relieved: bool,
     ) -> u64 {
         let seconds = busy.as_secs_f64();
         let facts = &mut self.learnt.of(&flight.job)[slot];
         match outcome {
-            Ok(_) => {
-                facts.budget.done(flight.extent, flight.cost, seconds);
+            // Refusing items takes no time: what mostly did that says nothing of the others.
+            Ok(part) if 2 * part.failures() > flight.planned.len() => {}
+            Ok(part) => {
+                let cost = flight.cost_done(part);
+                facts.budget.done(flight.extent, cost, seconds);
                 let own = self
                     .jobs
                     .get_mut(&flight.job.id())
                     .and_then(|entry| entry.speeds.as_mut());
                 match own {
-                    Some(speeds) => speeds[slot].done(flight.cost, seconds),
+                    Some(speeds) => speeds[slot].done(cost, seconds),
                     None if flight.job.own_costs() => {}
-                    None => facts.speed.done(flight.cost, seconds),
+                    None => facts.speed.done(cost, seconds),
                 }
             }
+            // An item that does not fit alone may be an odd one, and batches of one can not be made smaller.
             Err(error) if error.status() == Status::OutOfMemory => {
-                facts.budget.out_of_memory(flight.extent);
+                if flight.planned.len() > 1 && !relieved {
+                    facts.budget.out_of_memory(flight.extent);
+                }
             }
             Err(_) => {}
         }
@@ -187,15 +202,18 @@ impl Turns {
         self.turns.insert(after);
     }
 
-    /// Whether some slot that could do the job has more memory.
-    pub fn larger(&self, slot: usize, job: &Job) -> bool {
+    /// Whether some other slot could do the job, and whether one of them has more memory.
+    pub fn others(&self, slot: usize, job: &Job) -> (bool, bool) {
         let unfit = job.unfit();
         let memory = |seat: &Seat| seat.slot.device.memory_total;
         let own = memory(&self.seats[slot]);
-        self.seats
-            .iter()
-            .enumerate()
-            .any(|(number, seat)| seat.works() && !unfit.contains(&number) && memory(seat) > own)
+        let seats = self.seats.iter().enumerate();
+        let fit: Vec<&Seat> = seats
+            .filter(|&(number, seat)| number != slot && seat.works() && !unfit.contains(&number))
+            .map(|(_, seat)| seat)
+            .collect();
+        let ready = fit.iter().any(|seat| seat.ready());
+        (ready, fit.iter().any(|seat| memory(seat) > own))
     }
 
     pub fn task(&mut self, slot: usize, sweeps: u64) -> Result<Task, Idle> {
@@ -215,12 +233,21 @@ impl Turns {
         }
         if let Some(warm_up) = self.warm_ups.iter().find(|warm_up| warm_up.opens(slot)) {
             return if self.seats[slot].empty() && warm_up.take(slot) {
+                self.seats[slot].loading = Some(Loading {
+                    job: None,
+                    begin: Instant::now(),
+                    expected: 0.0,
+                    killer: None,
+                });
                 Ok(Task::WarmUp(Arc::clone(warm_up)))
             } else {
                 Err(Idle::Wait)
             };
         }
-        self.serve_next(slot)
+        let task = self.serve_next(slot);
+        let warm = self.seats[slot].warm.iter_mut();
+        warm.for_each(|warm| warm.fresh = false);
+        task
     }
 
     /// Work of the job whose turn it is, among those that have some for the slot.
@@ -229,10 +256,19 @@ impl Turns {
         let mut passed_over = Vec::new();
         let mut idle = Idle::Wait;
         self.seats[slot].declined = false;
+        self.seats[slot].wants_device = false;
         let seat = &self.seats[slot];
         // What nobody waits for may still cost the device: nothing new is begun beside it.
         if !seat.ghosts.is_empty() || seat.flights.iter().any(|flight| flight.alone) {
             return Err(idle);
+        }
+        let device = self.on_device(slot);
+        let kept = |&other: &usize| {
+            let seat = &self.seats[other];
+            seat.wants_device || seat.flights.iter().any(|flight| flight.alone)
+        };
+        if device.iter().any(kept) {
+            return Err(Idle::LookAgain(LOOK_AGAIN));
         }
         while let Some(id) = self.whose_turn(slot, &passed_over) {
             match self.offer(slot, id, now) {
@@ -243,6 +279,12 @@ impl Turns {
                 (job, Offer::Load) => {
                     self.turn = self.turn.max(self.jobs[&id].served);
                     self.serve(id, LOAD_BEGUN, None);
+                    self.seats[slot].loading = Some(Loading {
+                        job: Some(id),
+                        begin: now,
+                        expected: load_time(self.learnt.of(&job), slot),
+                        killer: None,
+                    });
                     return Ok(Task::Load(job));
                 }
                 (_, Offer::Declined) => {
@@ -250,6 +292,10 @@ impl Turns {
                     idle = Idle::LookAgain(LOOK_AGAIN);
                 }
                 (_, Offer::LoadWhenEmpty) => return Err(Idle::Wait),
+                (_, Offer::RunWhenAlone) => {
+                    self.seats[slot].wants_device = true;
+                    return Err(Idle::LookAgain(LOOK_AGAIN));
+                }
                 (_, Offer::Nothing) => {}
             }
             passed_over.push(id);
@@ -261,11 +307,15 @@ impl Turns {
     /// stays with what it has loaded until another job is behind by what the load costs.
     fn whose_turn(&mut self, slot: usize, passed_over: &[u64]) -> Option<u64> {
         let mut best: Option<(u64, u64)> = None;
+        let mut changed = Vec::new();
         for &(served, id) in &self.turns {
             if best.is_some_and(|(score, _)| served >= score) {
                 break;
             }
-            let job = &self.jobs[&id].job;
+            let Entry { job, paused, .. } = &self.jobs[&id];
+            if job.paused() != *paused {
+                changed.push(id);
+            }
             if passed_over.contains(&id) || !job.waits_for(slot) {
                 continue;
             }
@@ -284,11 +334,33 @@ impl Turns {
                 best = Some((score, id));
             }
         }
-        best.map(|(_, id)| id)
+        if changed.is_empty() {
+            return best.map(|(_, id)| id);
+        }
+        changed.into_iter().for_each(|id| self.pause_or_resume(id));
+        self.whose_turn(slot, passed_over)
+    }
+
+    /// Notes that a job pauses, or goes on: from where the others are, for it is not owed for the time.
+    fn pause_or_resume(&mut self, id: u64) {
+        let turn = self.turn;
+        let Some(entry) = self.jobs.get_mut(&id) else {
+            return;
+        };
+        entry.paused = !entry.paused;
+        if !entry.paused && entry.served < turn {
+            self.turns.remove(&(entry.served, id));
+            entry.served = turn;
+            self.turns.insert((turn, id));
+        }
     }
 
     /// What a job has for a slot.
     fn offer(&mut self, slot: usize, id: u64, now: Instant) -> (Arc<Job>, Offer) {
+        let device = self.on_device(slot);
+        let device_empty = device
+            .iter()
+            .all(|&other| self.seats[other].flights.is_empty());
         let entry = &self.jobs[&id];
         let job = Arc::clone(&entry.job);
         let own = entry.speeds.clone();
@@ -305,7 +377,11 @@ impl Turns {
             if !seat.works() || unfit.contains(&number) {
                 continue;
             }
+            // Who is late is worth waiting for with what fits nowhere else, and is left nothing else.
             most_memory = most_memory.max(seat.slot.device.memory_total);
+            if number != slot && !seat.ready() {
+                continue;
+            }
             if number == slot {
                 own_place = speeds.len();
             } else if let Some(speed) = speed(number) {
@@ -327,15 +403,21 @@ impl Turns {
             let sum = peers.iter().map(|peer| peer.speed).sum::<f64>();
             (!warm && !peers.is_empty()).then(|| sum / peers.len() as f64)
         };
+        let load_time = load_time(facts, slot);
         let terms = Terms {
+            slot,
+            now,
+            others: speeds.len() > 1,
+            load_time,
             warm,
             budget: facts[slot].budget.now(),
             share: share(&speeds, own_place),
             speed: speed(slot).or_else(like_others),
-            delay: if warm { 0.0 } else { load_time(facts, slot) },
+            delay: if warm { 0.0 } else { load_time },
             peers: &peers,
             largest: seat.slot.device.memory_total >= most_memory,
             empty: seat.flights.is_empty(),
+            device_empty,
         };
         let offer = job.offer(&terms);
         (job, offer)
@@ -361,6 +443,13 @@ impl Turns {
         self.tickets += 1;
         self.uses += 1;
         let (number, uses, planned) = (self.tickets, self.uses, Arc::new(planned));
+        let device = self.on_device(slot);
+        let beside = device.iter().flat_map(|&other| &self.seats[other].flights);
+        let crowded = beside.count() > 0;
+        for &other in &device {
+            let flights = self.seats[other].flights.iter_mut();
+            flights.for_each(|flight| flight.crowded = true);
+        }
         let seat = &mut self.seats[slot];
         let key = job.tool().identity().key();
         if let Some(warm) = seat.warm.iter_mut().find(|warm| warm.key == *key) {
@@ -375,6 +464,7 @@ impl Turns {
             begin: now,
             expected,
             alone: taken.alone,
+            crowded,
             killer: None,
         });
         Ticket {

@@ -41,10 +41,10 @@ impl WarmUp {
     }
 
     /// Says which slots are to load it.
-    pub fn expect(&self, live: &[bool]) {
+    pub fn expect(&self, ready: Vec<bool>) {
         let mut state = self.state.lock();
-        state.open = live.to_vec();
-        state.waiting = live.to_vec();
+        state.waiting.clone_from(&ready);
+        state.open = ready;
     }
 
     /// Whether the worker of `slot` is to load the tool.

@@ -9,9 +9,9 @@ use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 
 use super::job::Job;
 use super::queue::Queue;
-use super::room::Room;
+use super::room::{Need, Room};
 use super::sync::{self, JoinHandle};
-use super::turns::{Task, Ticket};
+use super::turns::{Task, Ticket, Turns};
 use super::warm::WarmUp;
 use crate::device::Slot;
 use crate::error::{Error, Result, Status};
@@ -102,7 +102,7 @@ impl<'a> Worker<'a> {
             let wait = self.flying.is_empty();
             let next = match self.queue.next(self.slot.number, self.sweeps, wait) {
                 Some(Task::Run(ticket)) => self.run(ticket),
-                Some(Task::Load(job)) => self.load_for(&job),
+                Some(Task::Load(job)) => self.load_for(job),
                 Some(Task::WarmUp(warm_up)) => self.warm_up(&warm_up),
                 Some(Task::Unload(keys)) => self.make_room(&keys),
                 Some(Task::Sweep(sweeps)) => {
@@ -143,7 +143,16 @@ impl<'a> Worker<'a> {
             );
             return self.end(number, &tool, Err(error));
         };
-        let (depth, killer) = (warm.loaded.depth(), warm.loaded.killer());
+        let known = guarded(tool.name(), || {
+            Ok((warm.loaded.depth(), warm.loaded.killer()))
+        });
+        let (depth, killer) = match known {
+            Ok(known) => known,
+            Err(error) => {
+                drop(work);
+                return self.end(number, &tool, Err(error));
+            }
+        };
         if let Some(killer) = killer {
             self.queue.arm(self.slot.number, number, killer);
         }
@@ -273,8 +282,11 @@ impl<'a> Worker<'a> {
             self.queue
                 .land(self.slot.number, ticket, Err(error.clone()), false);
         }
-        for (_, warm) in self.warm.drain() {
-            warm.loaded.leak();
+        for (key, warm) in self.warm.drain() {
+            let _ = guarded(&key, || {
+                warm.loaded.leak();
+                Ok(())
+            });
         }
     }
 
@@ -292,17 +304,24 @@ impl<'a> Worker<'a> {
         (ticket, collected)
     }
 
-    /// Loads the tool of a job, unless that fails; the job goes on while some slot has it.
-    fn load_for(&mut self, job: &Arc<Job>) -> Next {
-        let started = Instant::now();
-        let outcome = self.ensure(job.tool());
+    /// Loads the tool of a job, unless that fails; the job goes on while some slot has it. A load that nobody waits for any
+    /// more does not keep the job and its items.
+    fn load_for(&mut self, job: Arc<Job>) -> Next {
+        let (id, tool) = (job.id(), Arc::clone(job.tool()));
+        let waits = Arc::downgrade(&job);
+        drop(job);
+        let (began, outcome) = self.ensure(&tool, &|turns| turns.waits(id));
         let lost = outcome
             .as_ref()
             .err()
             .filter(|error| error.status() == Status::DeviceLost)
             .cloned();
-        self.queue.loaded(job, self.slot.number, started, outcome);
-        self.queue.retire(job);
+        let job = waits.upgrade();
+        self.queue
+            .loaded(job.as_deref(), self.slot.number, began, outcome);
+        if let Some(job) = job {
+            self.queue.retire(&job);
+        }
         match lost {
             Some(error) => {
                 self.lose(&error);
@@ -313,7 +332,7 @@ impl<'a> Worker<'a> {
     }
 
     fn warm_up(&mut self, warm_up: &WarmUp) -> Next {
-        let outcome = self.ensure(warm_up.tool());
+        let (_, outcome) = self.ensure(warm_up.tool(), &|_| !warm_up.over());
         let lost = outcome
             .as_ref()
             .err()
@@ -330,40 +349,71 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Loads a tool if it is not.
-    fn ensure(&mut self, tool: &Arc<dyn Tool>) -> Result<()> {
-        let key = tool.identity().key();
-        if self.warm.contains_key(key) {
-            return Ok(());
+    /// Loads a tool if it is not, and as long as that is `wanted`. When the loading began, room found for it.
+    fn ensure(
+        &mut self,
+        tool: &Arc<dyn Tool>,
+        wanted: &dyn Fn(&Turns) -> bool,
+    ) -> (Instant, Result<()>) {
+        let mut began = Instant::now();
+        if self.warm.contains_key(tool.identity().key()) {
+            return (began, Ok(()));
         }
-        let started = Instant::now();
-        let loaded = self.load(tool).map_err(|error| {
-            self.queue.unloaded(self.slot.number, &[Arc::clone(key)]);
-            error.within(self.slot)
-        })?;
-        let (slot, name) = (self.slot, tool.name());
-        let took = started.elapsed();
-        log(Level::Info, &format!("{slot}: loaded {name} in {took:.1?}"));
+        let made = self.make_room_for(tool, wanted);
+        began = Instant::now();
+        let outcome = made.and_then(|needed| self.load(tool, needed));
+        let outcome = match outcome {
+            Ok(loaded) => {
+                let (slot, name, took) = (self.slot, tool.name(), began.elapsed());
+                log(Level::Info, &format!("{slot}: loaded {name} in {took:.1?}"));
+                self.keep_warm(tool, loaded);
+                Ok(())
+            }
+            Err(error) => {
+                let key = Arc::clone(tool.identity().key());
+                self.queue.unloaded(self.slot.number, &[key]);
+                Err(error.within(self.slot))
+            }
+        };
+        (began, outcome)
+    }
+
+    fn keep_warm(&mut self, tool: &Arc<dyn Tool>, loaded: Box<dyn Loaded>) {
         let warm = Warm {
             loaded,
             owner: tool.identity().owner(),
         };
-        self.warm.insert(Arc::clone(key), warm);
-        Ok(())
+        self.warm.insert(Arc::clone(tool.identity().key()), warm);
     }
 
-    /// Loads a tool where there is room for it, or where unloading others makes room.
-    fn load(&mut self, tool: &Arc<dyn Tool>) -> Result<Box<dyn Loaded>> {
-        let (key, slot) = (tool.identity().key(), self.slot);
-        let needed = guarded(tool.name(), || Ok(tool.memory(slot)))?;
+    /// Waits for room for a tool, unloading what is to make it: the bytes that it needs.
+    fn make_room_for(
+        &mut self,
+        tool: &Arc<dyn Tool>,
+        wanted: &dyn Fn(&Turns) -> bool,
+    ) -> Result<u64> {
+        let slot = self.slot;
+        let need = guarded(tool.name(), || {
+            Ok(Need {
+                key: Arc::clone(tool.identity().key()),
+                bytes: tool.memory(slot),
+                apart: tool.memory_apart(),
+            })
+        })?;
         loop {
-            match self.queue.room(slot.number, key, needed) {
-                Room::Granted => break,
+            match self.queue.room(slot.number, &need, wanted) {
+                Room::Granted => return Ok(need.bytes),
                 Room::Unload(keys) => self.unload(&keys),
-                Room::TooLarge(error) => return Err(error),
+                Room::Refused(error) => return Err(error),
             }
         }
-        let load = || guarded(tool.name(), || tool.load(slot));
+    }
+
+    /// Loads a tool that there is room for.
+    fn load(&mut self, tool: &Arc<dyn Tool>, needed: u64) -> Result<Box<dyn Loaded>> {
+        let (key, slot, queue) = (tool.identity().key(), self.slot, self.queue);
+        let watch = |killer| queue.arm_load(slot.number, killer);
+        let load = || guarded(tool.name(), || tool.load(slot, &watch));
         let loaded = match load() {
             Err(error) if error.status() == Status::OutOfMemory && self.relieve(key) => load(),
             other => other,

@@ -5,10 +5,11 @@ use std::time::Duration;
 use super::{Report, SlotReport};
 
 impl SlotReport {
-    /// Its measured speed: cost per second of busy time. `None` where nothing that has a cost was done.
+    /// Its measured speed: cost of what succeeded per second of the batches that did. `None` where nothing that has a cost
+    /// was done.
     #[must_use]
     pub fn speed(&self) -> Option<f64> {
-        let speed = self.cost / self.busy.as_secs_f64();
+        let speed = self.useful_cost / self.useful_busy.as_secs_f64();
         (speed.is_finite() && speed > 0.0).then_some(speed)
     }
 }
@@ -27,7 +28,7 @@ impl Report {
         if fastest == 0.0 {
             return Duration::ZERO;
         }
-        let done: f64 = self.slots.iter().map(|slot| slot.cost).sum();
+        let done: f64 = self.slots.iter().map(|slot| slot.useful_cost).sum();
         let shared = done / speeds().sum::<f64>();
         let bound = Duration::try_from_secs_f64(shared.max(self.longest / fastest));
         bound.unwrap_or(Duration::MAX).min(self.makespan())
@@ -134,6 +135,7 @@ mod tests {
         let mut report = two_slots();
         for slot in &mut report.slots {
             slot.busy = seconds(5.0);
+            slot.useful_busy = slot.busy;
         }
         assert_eq!(report.bound(), seconds(5.0));
         assert_eq!(report.over_bound(), Some(1.0));
@@ -148,6 +150,17 @@ mod tests {
             };
             assert_eq!(report.bound(), seconds(5.0));
         }
+    }
+
+    /// Slot 0 lost 1 of its 4 s to a batch that failed, and 20 of its 80 are of items that were refused: 60 / 3 = 20.
+    #[test]
+    fn what_fails_is_neither_speed_nor_slowness_and_shows_in_the_ratio() {
+        let mut report = two_slots();
+        report.slots[0].useful_cost = 60.0;
+        report.slots[0].useful_busy = seconds(3.0);
+        assert_eq!(report.slots[0].speed(), Some(20.0));
+        assert_eq!(report.bound(), Duration::from_secs_f64(100.0 / 30.0));
+        assert!(report.over_bound() > two_slots().over_bound());
     }
 
     #[test]
@@ -230,8 +243,8 @@ mod tests {
     fn costs_beyond_what_a_float_holds_give_no_nonsense() {
         let mut report = two_slots();
         for slot in &mut report.slots {
-            slot.cost = f64::MAX;
-            slot.busy = Duration::from_nanos(1);
+            slot.useful_cost = f64::MAX;
+            slot.useful_busy = Duration::from_nanos(1);
         }
         report.done = 0;
         report.cost = f64::INFINITY;

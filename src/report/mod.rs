@@ -69,8 +69,12 @@ pub struct SlotReport {
     pub extent: u64,
     /// Sum of the finite costs of its items.
     pub cost: f64,
+    /// Of that, of the items that succeeded.
+    pub useful_cost: f64,
     /// Time with at least one batch in flight.
     pub busy: Duration,
+    /// Of that, in batches that came to something.
+    pub useful_busy: Duration,
     /// Time spent loading the tool.
     pub load: Duration,
     /// Batches that came back to be split.

@@ -3,7 +3,7 @@
 use crate::device::Slot;
 use crate::error::Result;
 use crate::plan::batch::Cut;
-use crate::tool::{DEFAULT_LIMITS, Identity, Loaded, Tool, Work};
+use crate::tool::{DEFAULT_LIMITS, Identity, Killer, Loaded, Tool, Work};
 use crate::value::{Dtype, Shape};
 
 /// Copies the first field of each item to its output `output`: bytes, shape `[length]`. Cost: the length.
@@ -48,7 +48,7 @@ impl Tool for Echo {
         DEFAULT_LIMITS
     }
 
-    fn load(&self, _: &Slot) -> Result<Box<dyn Loaded>> {
+    fn load(&self, _: &Slot, _: &dyn Fn(Killer)) -> Result<Box<dyn Loaded>> {
         Ok(Box::new(LoadedEcho))
     }
 }

@@ -16,7 +16,7 @@ use crate::device::{Device, Kind, Slot};
 use crate::error::{Error, Result, Status};
 use crate::mem::Items;
 use crate::plan::batch::Cut;
-use crate::tool::{DEFAULT_LIMITS, Identity, Loaded, Tool, Work};
+use crate::tool::{DEFAULT_LIMITS, Identity, Killer, Loaded, Tool, Work};
 
 /// The table and the pointer that its functions are given. Calls `destroy` when the last user lets go.
 struct Foreign {
@@ -272,7 +272,7 @@ impl Tool for ForeignTool {
         self.foreign.memory(slot, null_mut())
     }
 
-    fn load(&self, slot: &Slot) -> Result<Box<dyn Loaded>> {
+    fn load(&self, slot: &Slot, _: &dyn Fn(Killer)) -> Result<Box<dyn Loaded>> {
         let mut state = null_mut();
         if let Some(load) = self.foreign.callbacks.load {
             let device = describe(&slot.device, Some(slot));

@@ -399,7 +399,7 @@ impl Tool for QueuedTool {
         self.plain.runs_code()
     }
 
-    fn load(&self, slot: &Slot) -> Result<Box<dyn Loaded>> {
+    fn load(&self, slot: &Slot, _: &dyn Fn(Killer)) -> Result<Box<dyn Loaded>> {
         let calls = &self.source.0;
         let state = calls.new_state();
         let asked = Asked {

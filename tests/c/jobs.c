@@ -16,16 +16,6 @@ static void wait_for(sem_t *sem) {
         ;
 }
 
-/* Which of two gates a batch comes to first. */
-static int wait_for_either(gate_t gates[2]) {
-    for (;; sched_yield()) {
-        for (int i = 0; i < 2; i++) {
-            if (sem_trywait(&gates[i].come) == 0)
-                return i;
-        }
-    }
-}
-
 static void pass(gate_t *gate, int batches) {
     for (int i = 0; i < batches; i++)
         sem_post(&gate->go);
@@ -354,30 +344,28 @@ static void a_failed_job_gives_its_items_and_then_its_error(void) {
 }
 
 static void jobs_of_several_tools_run_at_once_and_none_starves(void) {
-    enum { JOBS = 8 };
-    gate_t gates[2], held;
+    enum { JOBS = 8, MANY = 100000 };
+    gate_t gates[2];
     toolpool_t *pool = open_pool("cpu");
     toolpool_tool_t *tools[2] = {gated(&gates[0]), gated(&gates[1])}, *echo = open_echo();
-    toolpool_tool_t *holding = gated(&held);
-    toolpool_items_t *items = numbered(4);
+    toolpool_items_t *items = numbered(4), *many = numbered(MANY);
     toolpool_job_t *jobs[2], *echoes[JOBS];
     toolpool_results_t *results = NULL;
-    toolpool_items_t *one = numbered(1);
-    toolpool_job_t *holder = submit(pool, holding, one, NULL, NULL);
-    wait_for(&held.come); /* so that the worker meets both jobs at once */
-    for (int i = 0; i < 2; i++)
-        jobs[i] = submit(pool, tools[i], items, NULL, NULL);
-    pass(&held, 1);
-    /* One worker, two jobs: each gets a batch before either gets its second. */
-    int first = wait_for_either(gates), second = !first;
-    pass(&gates[first], 1);
-    wait_for(&gates[second].come);
-    CHECK(gates[first].calls.runs == 1 && gates[second].calls.runs == 0);
-    pass(&gates[second], 1);
+    jobs[0] = submit(pool, tools[0], many, NULL, NULL);
+    wait_for(&gates[0].come);
+    jobs[1] = submit(pool, tools[1], items, NULL, NULL);
+    /* One worker, two jobs: the second comes to its turn while the first has plenty left. */
+    pass(&gates[0], 1);
+    while (sem_trywait(&gates[1].come) != 0) {
+        if (sem_trywait(&gates[0].come) == 0)
+            pass(&gates[0], 1);
+        sched_yield();
+    }
+    CHECK(progress_of(jobs[0]).done < MANY && progress_of(jobs[1]).done == 0);
+    pass(&gates[1], 4);
     for (int i = 0; i < JOBS; i++)
         echoes[i] = submit(pool, echo, items, NULL, NULL);
-    for (int i = 0; i < 2; i++)
-        pass(&gates[i], 3);
+    pass(&gates[0], MANY);
     for (int i = 0; i < JOBS; i++) {
         OK(toolpool_job_results(echoes[i], &results, &err));
         CHECK(toolpool_results_len(results) == 4 && output_is_number(results, 3, 3));
@@ -391,9 +379,7 @@ static void jobs_of_several_tools_run_at_once_and_none_starves(void) {
         toolpool_job_free(jobs[i]);
         toolpool_tool_free(tools[i]);
     }
-    toolpool_job_free(holder);
-    toolpool_tool_free(holding);
-    toolpool_items_free(one);
+    toolpool_items_free(many);
     toolpool_items_free(items);
     toolpool_tool_free(echo);
     toolpool_close(pool);

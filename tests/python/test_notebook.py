@@ -1,6 +1,7 @@
 """examples/python/parallel_inference.ipynb runs from its first cell to its last."""
 
 import os
+import re
 
 import nbformat
 import pytest
@@ -29,7 +30,7 @@ def test_it_runs_and_draws(executed):
     assert "one matrix: (40, 40) float32" in printed
     assert "1 of 3 items failed; item 1 on cpu: " in printed
     assert "20 of 100 computed" in printed and "100 of 100 computed" in printed
-    assert "of which loading on both slots 0.000 s" in printed
+    assert len(re.findall(r"run: [\d.]+ s, of which loading on both slots [\d.]+ s", printed)) == 2
     plots = [
         output
         for cell in executed.cells

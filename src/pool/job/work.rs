@@ -9,7 +9,8 @@ use crate::error::{Error, Result};
 use crate::mem::{ELSEWHERE, Finished, Part};
 use crate::plan::batch::{Cut, amount};
 use crate::pool::seat::Landing;
-use crate::pool::state::{Planned, State, Taken, Terms};
+use crate::pool::state::{Planned, State, Take, Taken, Terms};
+use crate::pool::tally::Sums;
 use crate::tool::Batch;
 
 /// The part of what is left that a batch of a deterministic job may hold: that of one of eight equal slots.
@@ -25,6 +26,8 @@ pub enum Offer {
     Load,
     /// The same, once the slot has nothing under way: what hangs must not keep others from loading it.
     LoadWhenEmpty,
+    /// An item, once nothing else is under way on the device.
+    RunWhenAlone,
     /// These distinct items.
     Run(Taken),
 }
@@ -47,16 +50,15 @@ impl Job {
         let mut state = self.state.lock();
         if !terms.warm {
             // Those who are loading already may be enough for the little that is left.
-            if state.loading > 0 && state.loading >= state.left() {
-                return Offer::Nothing;
-            }
-            if !state.suits(terms) {
+            let loading = state.loads.under_way(terms.now, terms.load_time);
+            let enough = loading > 0 && loading >= state.left();
+            if enough || !state.loads.may_begin(terms.slot, terms.now) || !state.suits(terms) {
                 return Offer::Declined;
             }
             if !terms.empty {
                 return Offer::LoadWhenEmpty;
             }
-            state.loading += 1;
+            state.loads.begin(terms.slot, terms.now);
             return Offer::Load;
         }
         let (budget, share) = if self.options.deterministic {
@@ -70,13 +72,14 @@ impl Job {
         };
         let in_order = self.options.deterministic;
         match state.take(limits, in_order, &Terms { share, ..*terms }) {
-            Some(taken) => {
+            Take::Batch(taken) => {
                 state.flights += 1;
                 state.running += taken.batch.len();
                 Offer::Run(taken)
             }
-            None if state.has_work() => Offer::Declined,
-            None => Offer::Nothing,
+            Take::WhenAlone => Offer::RunWhenAlone,
+            Take::Nothing if state.has_work() => Offer::Declined,
+            Take::Nothing => Offer::Nothing,
         }
     }
 
@@ -89,9 +92,13 @@ impl Job {
         works: &[bool],
     ) {
         let mut state = self.state.lock();
-        state.loading -= 1;
+        state.loads.end(slot);
         state.tally.load(slot, begin, outcome.as_ref().err());
         if let Err(error) = outcome {
+            if state.loads.again(slot, &error, self.options.retries) {
+                state.tally.slots[slot].retries += 1;
+                return;
+            }
             state.unfit.push((slot, error.clone()));
             drop(state);
             self.check_slots(works, &error);
@@ -108,14 +115,15 @@ impl Job {
         }
     }
 
-    /// Takes a batch back from a worker.
+    /// Takes a batch back from a worker. Whether some of it is to be tried again.
     pub(in crate::pool) fn land(
         &self,
         batch: Vec<Planned>,
         outcome: Result<Part>,
         landing: &Landing,
-    ) {
+    ) -> bool {
         let mut state = self.state.lock();
+        let left = state.left();
         state.flights -= 1;
         state.running -= batch.len();
         state
@@ -126,6 +134,7 @@ impl Job {
             Err(error) => self.recover(&mut state, batch, &error, landing),
         }
         self.note_end(&mut state);
+        state.left() > left
     }
 
     /// Takes a batch back that a worker could not end, for reasons of its own.
@@ -172,6 +181,7 @@ impl Job {
     fn accept(&self, state: &mut State, batch: Vec<Planned>, mut part: Part, slot: &Slot) {
         if part.failures() < batch.len() {
             state.streak.broken();
+            state.alike[slot.number].end();
         }
         state.tally.count(&part);
         let again = self.take_transient(state, &batch, &part, slot.number);
@@ -198,22 +208,23 @@ impl Job {
             Some(positions) => positions.of_unique(item.unique).len() as u64,
             None => 1,
         };
-        let (mut failed, mut cost, mut extent, mut items) = (0, 0.0, 0_u64, 0);
+        let mut sums = Sums::default();
         for (row, item) in batch.iter().enumerate() {
             if item.unique == ELSEWHERE {
                 continue;
             }
             let copies = copies(item);
-            items += 1;
-            cost += amount(item.cost);
-            extent = extent.saturating_add(item.extent);
+            sums.items += 1;
+            sums.cost += amount(item.cost);
+            sums.extent = sums.extent.saturating_add(item.extent);
             state.done += copies;
             if part.failures() > 0 && part.error(row).is_some() {
                 state.failed += copies;
-                failed += 1;
+                sums.failed += 1;
+                sums.cost_failed += amount(item.cost);
             }
         }
-        state.tally.done(slot.number, items, failed, cost, extent);
+        state.tally.done(slot.number, &sums);
         state.unread_bytes += part.bytes() as u64;
         state.finished.push(Finished {
             uniques: batch.iter().map(|item| item.unique).collect(),

@@ -57,8 +57,8 @@ struct Session {
 }
 
 impl LoadedInChild {
-    /// Starts a child and has it load a tool.
-    pub fn new(isolated: &Isolated, slot: &Slot) -> Result<Self> {
+    /// Starts a child and has it load a tool, unless the killer that `watch` is given ends that.
+    pub fn new(isolated: &Isolated, slot: &Slot, watch: &dyn Fn(Killer)) -> Result<Self> {
         let mut loaded = Self {
             name: isolated.plain.name().to_owned(),
             slot: slot.clone(),
@@ -70,12 +70,12 @@ impl LoadedInChild {
             depth: 1,
             memory: 0,
         };
-        loaded.begin_session()?;
+        loaded.begin_session(|killer| killer.into_iter().for_each(watch))?;
         Ok(loaded)
     }
 
-    /// Starts a child and loads the tool in it.
-    fn begin_session(&mut self) -> Result<()> {
+    /// Starts a child and loads the tool in it. `started` is called in between, with what ends that.
+    fn begin_session(&mut self, started: impl FnOnce(Option<Killer>)) -> Result<()> {
         let child = Arc::new(Child::start(&self.name, &self.slot)?);
         *self.child.lock() = Arc::downgrade(&child);
         let (slot, name, id) = (&self.slot, &self.name, child.id());
@@ -87,6 +87,7 @@ impl LoadedInChild {
             turn: 0,
             segments: Segments::default(),
         });
+        started(self.killer());
         let loaded = self.load();
         if loaded.is_err() {
             self.session = None;
@@ -217,7 +218,7 @@ impl Loaded for LoadedInChild {
             );
         }
         if idle && self.session.is_none() {
-            self.begin_session()?;
+            self.begin_session(|_| {})?;
         }
         let Some(session) = &mut self.session else {
             return Err(self.another_died());

@@ -28,7 +28,7 @@ use crate::device::Slot;
 use crate::error::Result;
 use crate::mem::Items;
 use crate::plan::batch::Cut;
-use crate::tool::{Identity, Loaded, Tool};
+use crate::tool::{Identity, Killer, Loaded, Tool};
 use loaded::LoadedInChild;
 
 /// A tool that is loaded and run in child processes.
@@ -91,7 +91,12 @@ impl Tool for Isolated {
         self.plain.runs_code()
     }
 
-    fn load(&self, slot: &Slot) -> Result<Box<dyn Loaded>> {
-        Ok(Box::new(LoadedInChild::new(self, slot)?))
+    /// Each worker has a process of its own.
+    fn memory_apart(&self) -> bool {
+        true
+    }
+
+    fn load(&self, slot: &Slot, watch: &dyn Fn(Killer)) -> Result<Box<dyn Loaded>> {
+        Ok(Box::new(LoadedInChild::new(self, slot, watch)?))
     }
 }

@@ -147,7 +147,7 @@ impl Server {
 
     fn load(&mut self, tool: u64, slot: &Slot) -> Result<(usize, u64)> {
         let tool = self.tool(tool)?;
-        let loaded = self.loaded.insert(guarded(|| tool.load(slot))?);
+        let loaded = self.loaded.insert(guarded(|| tool.load(slot, &|_| {}))?);
         Ok((loaded.depth(), loaded.memory()))
     }
 

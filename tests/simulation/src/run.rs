@@ -49,6 +49,11 @@ impl Scenario {
         drop(pool);
         world.release();
         world.wait_until_unloaded();
+        // A worker that was given up lets go of them a moment later.
+        let released = |loan: &Arc<Loan>| loan.released.load(Ordering::SeqCst) > 0;
+        while !loans.iter().flatten().all(released) {
+            thread::yield_now();
+        }
 
         let mut wrongs = std::mem::take(&mut world.truth().wrongs);
         for ((job, outcome), loan) in (self.submitters.iter().flatten())

@@ -8,7 +8,7 @@ use toolpool::device::Slot;
 use toolpool::error::{Error, Result, Status};
 use toolpool::mem::Outputs;
 use toolpool::plan::batch::Cut;
-use toolpool::tool::{Batch, Identity, Loaded, Tool, Work};
+use toolpool::tool::{Batch, Identity, Killer, Loaded, Tool, Work};
 use toolpool::value::{Dtype, Shape};
 
 use crate::item::{Item, Nature};
@@ -75,7 +75,7 @@ impl Tool for Simulated {
         self.plan.memory
     }
 
-    fn load(&self, slot: &Slot) -> Result<Box<dyn Loaded>> {
+    fn load(&self, slot: &Slot, _: &dyn Fn(Killer)) -> Result<Box<dyn Loaded>> {
         let (world, slot) = (&self.world, slot.number);
         let due = world.due(Instant::now(), world.machine(slot).load);
         world.wait_until(due);
