@@ -195,12 +195,16 @@ impl Turns {
 impl Job {
     /// Why a batch of it is given up that takes longer than it may.
     pub(super) fn overdue(&self, slot: &Slot) -> Error {
-        let limit = self.options().batch_time_limit.unwrap_or_default();
+        let options = self.options();
+        let (limit, name) = match options.batch_time_limit {
+            Some(limit) => (limit, "batch_time_limit"),
+            None => (options.time_limit.unwrap_or_default(), "time_limit"),
+        };
         let tool = self.tool().name();
         Error::new(
             Status::TimeLimit,
             format_args!(
-                "{slot}: {tool} was still inside this batch when its time ran out (batch_time_limit={limit:?})"
+                "{slot}: {tool} was still inside this batch when its time ran out ({name}={limit:?})"
             ),
         )
     }
