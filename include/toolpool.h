@@ -50,7 +50,7 @@
 #include <stdint.h>
 /** Initialises a toolpool_callbacks_t. */
 #define TOOLPOOL_CALLBACKS_INIT \
-  {sizeof(toolpool_callbacks_t), NULL, NULL, NULL, NULL, NULL, NULL, 0, 0, NULL, NULL, NULL, NULL, 0, NULL, 0}
+  {sizeof(toolpool_callbacks_t), NULL, NULL, NULL, NULL, NULL, NULL, 0, 0, NULL, NULL, NULL, NULL, 0, NULL, 0, 0}
 
 /** Initialises a toolpool_device_t. */
 #define TOOLPOOL_DEVICE_INIT {sizeof(toolpool_device_t), 0, 0, -1, 1, 0, 0, 0, 0, {0}, {0}, {0}}
@@ -65,7 +65,7 @@
 #define TOOLPOOL_COLUMN_INIT {sizeof(toolpool_column_t), 0, 0, NULL, 0, NULL, 0}
 
 /** Initialises a toolpool_progress_t. */
-#define TOOLPOOL_PROGRESS_INIT {sizeof(toolpool_progress_t), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
+#define TOOLPOOL_PROGRESS_INIT {sizeof(toolpool_progress_t), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
 
 /** Initialises a toolpool_summary_t. */
 #define TOOLPOOL_SUMMARY_INIT \
@@ -417,7 +417,7 @@ typedef struct toolpool_callbacks_t {
   /**
    * Bytes of the device's memory: with `state` NULL, what a load onto `device` will take, asked for on the worker's
    * thread before it; else what the load that left `state` has taken. What states of one identity share on a device
-   * is told in full by each and counted once. Tools that nobody has used for longest are unloaded where a load would
+   * is told in full by each and counted once (see `memory_apart`). Tools that nobody has used for longest are unloaded where a load would
    * not fit. NULL or 0: unknown.
    */
   uint64_t (*memory)(void *user, const struct toolpool_device_t *device, void *state);
@@ -437,6 +437,11 @@ typedef struct toolpool_callbacks_t {
    * which trusts data alone refuses it; else 0.
    */
   uint64_t runs_code;
+  /**
+   * Not 0 if states of one `identity` share nothing of a device's memory, so that `memory` counts once for each; states
+   * without an `identity` never do.
+   */
+  uint64_t memory_apart;
 } toolpool_callbacks_t;
 
 /**
@@ -543,6 +548,11 @@ typedef struct toolpool_progress_t {
    * unknown.
    */
   double remaining_s;
+  /**
+   * Items that will not be done any more, duplicates included: the job was cancelled, ran out of time or failed. 0 until
+   * it has ended; then `done` and `undone` add up to `total`.
+   */
+  uint64_t undone;
 } toolpool_progress_t;
 
 /**
@@ -738,7 +748,8 @@ typedef struct toolpool_slot_report_t {
    */
   double cost;
   /**
-   * Its measured speed, `cost / busy_s`; 0 if it has done nothing that has a cost.
+   * Its measured speed: the cost of the items that succeeded over the time of the batches that did; 0 if it has done
+   * nothing that has a cost.
    */
   double cost_per_s;
   /**

@@ -208,7 +208,7 @@ pub struct toolpool_callbacks_t {
     pub identity: *const c_char,
     /// Bytes of the device's memory: with `state` NULL, what a load onto `device` will take, asked for on the worker's
     /// thread before it; else what the load that left `state` has taken. What states of one identity share on a device
-    /// is told in full by each and counted once. Tools that nobody has used for longest are unloaded where a load would
+    /// is told in full by each and counted once (see `memory_apart`). Tools that nobody has used for longest are unloaded where a load would
     /// not fit. NULL or 0: unknown.
     pub memory: Option<
         unsafe extern "C" fn(
@@ -235,6 +235,9 @@ pub struct toolpool_callbacks_t {
     /// 1 if the tool's source is a program that `load` runs (a TorchScript module, a shared library), so that a pool
     /// which trusts data alone refuses it; else 0.
     pub runs_code: u64,
+    /// Not 0 if states of one `identity` share nothing of a device's memory, so that `memory` counts once for each; states
+    /// without an `identity` never do.
+    pub memory_apart: u64,
 }
 
 /// One option, for toolpool_open_with() and a tool's entry: NUL-terminated UTF-8, valid during the call.
@@ -445,6 +448,9 @@ pub struct toolpool_progress_t {
     /// Seconds until the end, at the speeds of the slots so far, if they do nothing else; negative as long as they are
     /// unknown.
     pub remaining_s: f64,
+    /// Items that will not be done any more, duplicates included: the job was cancelled, ran out of time or failed. 0 until
+    /// it has ended; then `done` and `undone` add up to `total`.
+    pub undone: u64,
 }
 
 /// A call to a tool of toolpool_tool_from_queue(), as toolpool_queue_next() hands it out. A plain value.

@@ -234,6 +234,7 @@ pub unsafe extern "C" fn toolpool_job_progress(
                 cost_done: now.cost_done,
                 elapsed_s: now.elapsed.as_secs_f64(),
                 remaining_s: now.remaining.map_or(-1.0, |left| left.as_secs_f64()),
+                undone: now.undone,
             });
             Ok(TOOLPOOL_OK)
         })

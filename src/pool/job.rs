@@ -30,6 +30,8 @@ pub struct Progress {
     pub done: u64,
     /// Failed.
     pub failed: u64,
+    /// Not to be done any more, once the job has ended.
+    pub undone: u64,
     /// Distinct items.
     pub unique: u64,
     /// Distinct items in batches under way.
@@ -189,6 +191,11 @@ impl Job {
             total: self.dedup.positions() as u64,
             done: state.done,
             failed: state.failed,
+            undone: if state.over() {
+                self.dedup.positions() as u64 - state.done
+            } else {
+                0
+            },
             unique: self.dedup.uniques() as u64,
             running: state.running as u64,
             unread_bytes: state.unread_bytes,

@@ -272,6 +272,10 @@ impl Tool for ForeignTool {
         self.foreign.memory(slot, null_mut())
     }
 
+    fn memory_apart(&self) -> bool {
+        self.identity.owner().is_some() || self.foreign.callbacks.memory_apart != 0
+    }
+
     fn load(&self, slot: &Slot, _: &dyn Fn(Killer)) -> Result<Box<dyn Loaded>> {
         let mut state = null_mut();
         if let Some(load) = self.foreign.callbacks.load {

@@ -395,6 +395,10 @@ impl Tool for QueuedTool {
         self.plain.memory(slot)
     }
 
+    fn memory_apart(&self) -> bool {
+        self.plain.memory_apart()
+    }
+
     fn runs_code(&self) -> bool {
         self.plain.runs_code()
     }

@@ -63,6 +63,9 @@ int main(void) {
         }
     }
     CHECK(done == (size_t)atomic_load(&slow.calls.items));
+    toolpool_progress_t progress = TOOLPOOL_PROGRESS_INIT;
+    OK(toolpool_job_progress(job, &progress, &err));
+    CHECK(progress.done == done && progress.undone == progress.total - done);
     printf("%d s of work, cancelled after %.2f s: back %.0f ms later with %zu of %d items (a batch "
            "takes %d ms)\n",
            BATCHES * BATCH_MS / SLOTS / 1000, cancelled - submitted, 1e3 * (returned - cancelled),

@@ -23,7 +23,7 @@ FIELD(toolpool_device_t, name, 48);
 FIELD(toolpool_device_t, uuid, 144);
 FIELD(toolpool_device_t, driver, 192);
 
-LAYOUT(toolpool_callbacks_t, 128);
+LAYOUT(toolpool_callbacks_t, 136);
 FIELD(toolpool_callbacks_t, size, 0);
 FIELD(toolpool_callbacks_t, load, 8);
 FIELD(toolpool_callbacks_t, run, 16);
@@ -40,6 +40,7 @@ FIELD(toolpool_callbacks_t, memory, 96);
 FIELD(toolpool_callbacks_t, batch_budget_most, 104);
 FIELD(toolpool_callbacks_t, measure, 112);
 FIELD(toolpool_callbacks_t, runs_code, 120);
+FIELD(toolpool_callbacks_t, memory_apart, 128);
 
 LAYOUT(toolpool_call_t, 272);
 FIELD(toolpool_call_t, size, 0);
@@ -51,7 +52,7 @@ FIELD(toolpool_call_t, batch, 32);
 FIELD(toolpool_call_t, outputs, 40);
 FIELD(toolpool_call_t, device, 48);
 
-LAYOUT(toolpool_progress_t, 88);
+LAYOUT(toolpool_progress_t, 96);
 FIELD(toolpool_progress_t, size, 0);
 FIELD(toolpool_progress_t, total, 8);
 FIELD(toolpool_progress_t, done, 16);
@@ -63,6 +64,7 @@ FIELD(toolpool_progress_t, cost, 56);
 FIELD(toolpool_progress_t, cost_done, 64);
 FIELD(toolpool_progress_t, elapsed_s, 72);
 FIELD(toolpool_progress_t, remaining_s, 80);
+FIELD(toolpool_progress_t, undone, 88);
 
 LAYOUT(toolpool_summary_t, 152);
 FIELD(toolpool_summary_t, size, 0);

@@ -135,6 +135,7 @@ class toolpool_callbacks_t(Structure):
         ("batch_budget_most", c_uint64),
         ("measure", CFUNCTYPE(None, c_void_p, POINTER(toolpool_tensor_t), c_size_t, c_void_p, c_void_p)),
         ("runs_code", c_uint64),
+        ("memory_apart", c_uint64),
     )
 
 toolpool_notify_t = CFUNCTYPE(None, c_void_p)
@@ -174,6 +175,7 @@ class toolpool_progress_t(Structure):
         ("cost_done", c_double),
         ("elapsed_s", c_double),
         ("remaining_s", c_double),
+        ("undone", c_uint64),
     )
 
 

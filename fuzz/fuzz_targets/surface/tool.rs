@@ -174,6 +174,7 @@ impl Tool {
             batch_budget_most: [0, 1, 64, u64::MAX][usize::from(limits / 25) % 4],
             measure: (costing % 16 > 12).then_some(measure),
             runs_code: u64::from(identity % 8 == 7),
+            memory_apart: u64::from(limits % 2),
         };
         match engine % 8 {
             0..3 => {}

@@ -101,6 +101,7 @@ struct toolpool_callbacks_t
     batch_budget_most::UInt64
     measure::Ptr{Cvoid}
     runs_code::UInt64
+    memory_apart::UInt64
 end
 
 struct toolpool_call_t
@@ -126,6 +127,7 @@ struct toolpool_progress_t
     cost_done::Float64
     elapsed_s::Float64
     remaining_s::Float64
+    undone::UInt64
 end
 
 struct toolpool_chunk_t
