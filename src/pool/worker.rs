@@ -311,42 +311,30 @@ impl<'a> Worker<'a> {
         let waits = Arc::downgrade(&job);
         drop(job);
         let (began, outcome) = self.ensure(&tool, &|turns| turns.waits(id));
-        let lost = outcome
-            .as_ref()
-            .err()
-            .filter(|error| error.status() == Status::DeviceLost)
-            .cloned();
+        let lost = lost_in(&outcome);
         let job = waits.upgrade();
         self.queue
             .loaded(job.as_deref(), self.slot.number, began, outcome);
         if let Some(job) = job {
             self.queue.retire(&job);
         }
-        match lost {
-            Some(error) => {
-                self.lose(&error);
-                Next::End
-            }
-            None => Next::Task,
-        }
+        self.go_on_unless(lost)
     }
 
     fn warm_up(&mut self, warm_up: &WarmUp) -> Next {
         let (_, outcome) = self.ensure(warm_up.tool(), &|_| !warm_up.over());
-        let lost = outcome
-            .as_ref()
-            .err()
-            .filter(|error| error.status() == Status::DeviceLost)
-            .cloned();
+        let lost = lost_in(&outcome);
         warm_up.done(self.slot.number, outcome);
         self.queue.warmed_up(self.slot.number);
-        match lost {
-            Some(error) => {
-                self.lose(&error);
-                Next::End
-            }
-            None => Next::Task,
-        }
+        self.go_on_unless(lost)
+    }
+
+    fn go_on_unless(&mut self, lost: Option<Error>) -> Next {
+        let Some(error) = lost else {
+            return Next::Task;
+        };
+        self.lose(&error);
+        Next::End
     }
 
     /// Loads a tool if it is not, and as long as that is `wanted`. When the loading began, room found for it.
@@ -479,6 +467,12 @@ impl<'a> Worker<'a> {
             self.queue.sweep();
         }
     }
+}
+
+/// Why the device is lost, if a load found that it is.
+fn lost_in(outcome: &Result<()>) -> Option<Error> {
+    let error = outcome.as_ref().err()?;
+    (error.status() == Status::DeviceLost).then(|| error.clone())
 }
 
 /// Runs tool code, whose panics are errors of the batch.
