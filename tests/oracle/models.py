@@ -128,6 +128,17 @@ class Grows(nn.Module):
         return torch.zeros(int(n))
 
 
+class Deep(nn.Module):
+    """`Grows`, so many modules down that the interpreter's traceback of an error is longer than 20 KB."""
+
+    def __init__(self, levels: int = 60):
+        super().__init__()
+        self.inner = Deep(levels - 1) if levels > 1 else Grows()
+
+    def forward(self, n: torch.Tensor) -> torch.Tensor:
+        return self.inner(n)
+
+
 class Strings(nn.Module):
     """Returns what is no tensor."""
 
@@ -146,6 +157,7 @@ SCRIPTED = {
     "picky": Picky,
     "same": Same,
     "grows": Grows,
+    "deep": Deep,
     "strings": Strings,
 }
 

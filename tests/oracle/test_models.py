@@ -351,11 +351,12 @@ def test_a_shape_that_no_memory_holds_fails_alone(cpu):
     with pytest.raises(Error) as error:
         cpu.items([[np.broadcast_to(np.float32(1), (1 << 40,))]])
     assert error.value.status == OUT_OF_MEMORY and "1099511627776" in error.value.message
-    grows = cpu.tool("torchscript", MODELS / "grows.pt", batch="none")
     sizes = [np.array(n, np.int64) for n in (3, 1 << 45, 5)]
-    items = cpu.run(grows, cpu.items([sizes]))
-    assert [item.status for item in items] == [0, OUT_OF_MEMORY, 0]
-    assert [items[i]["output"].shape for i in (0, 2)] == [(3,), (5,)]
+    for name in ("grows", "deep"):
+        tool = cpu.tool("torchscript", MODELS / f"{name}.pt", batch="none")
+        items = cpu.run(tool, cpu.items([sizes]))
+        assert [item.status for item in items] == [0, OUT_OF_MEMORY, 0], name
+        assert [items[i]["output"].shape for i in (0, 2)] == [(3,), (5,)]
 
 
 def test_a_model_that_writes_to_its_input_does_not_write_to_the_callers(cpu):
