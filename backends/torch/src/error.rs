@@ -33,15 +33,21 @@ pub enum Error {
 
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// What libtorch and the CUDA libraries say when memory runs out.
-const OUT_OF_MEMORY: [&str; 7] = [
+/// What libtorch and the libraries under it say when memory runs out. The type c10::OutOfMemoryError is known to the shim
+/// alone: tch and TorchScript's interpreter hand on its words.
+const OUT_OF_MEMORY: [&str; 12] = [
     "CUDA out of memory",
-    "out of memory. Tried to allocate",
-    "CUBLAS_STATUS_ALLOC_FAILED",
-    "CUDNN_STATUS_ALLOC_FAILED",
+    "would exceed allowed memory", // c10::OutOfMemoryError, of a limit set for the process
     "CUDA error: out of memory",
     "CUDA driver error: out of memory",
-    "can't allocate memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUSOLVER_STATUS_ALLOC_FAILED",
+    "CUFFT_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED", // of cuDNN 8; cuDNN 9 has the next two
+    "CUDNN_STATUS_INTERNAL_ERROR_HOST_ALLOCATION_FAILED",
+    "CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED",
+    "can't allocate memory", // c10's allocator of the CPU
+    "std::bad_alloc",
 ];
 
 /// Errors after which a CUDA context answers every later call with the same error.
@@ -123,19 +129,42 @@ impl From<tch::TchError> for Error {
 mod tests {
     use super::*;
 
+    fn status(message: &str) -> i32 {
+        Error::from_torch(message).status()
+    }
+
+    #[test]
+    fn every_form_of_out_of_memory_is_known() {
+        for message in [
+            "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 79.1 GiB",
+            "CUDA out of memory. Tried to allocate more than 1EB memory.",
+            "Allocation on device 0 would exceed allowed memory. (out of memory)\nCurrently allocated: 7.9 GiB",
+            "CUDA error: out of memory\nCUDA kernel errors might be asynchronously reported",
+            "CUDA error: out of memory when calling `cusparseCreate(handle)`",
+            "CUDA driver error: out of memory",
+            "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+            "cusolver error: CUSOLVER_STATUS_ALLOC_FAILED, when calling `cusolverDnCreate(handle)`",
+            "cuFFT error: CUFFT_ALLOC_FAILED",
+            "cuDNN error: CUDNN_STATUS_ALLOC_FAILED",
+            "cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_HOST_ALLOCATION_FAILED",
+            "cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED",
+            "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to \
+             allocate 9 bytes. Error code 12 (Cannot allocate memory)",
+            "std::bad_alloc",
+            "sort: failed to get memory buffer: std::bad_alloc: cudaErrorMemoryAllocation: out of memory",
+            "The following operation failed in the TorchScript interpreter.\nTraceback of TorchScript (most recent call \
+             last):\nRuntimeError: CUDA out of memory. Tried to allocate 2.00 GiB.\n",
+        ] {
+            assert_eq!(
+                status(message),
+                abi::TOOLPOOL_ERR_OUT_OF_MEMORY,
+                "{message}"
+            );
+        }
+    }
+
     #[test]
     fn messages_of_libtorch_get_their_status() {
-        let status = |message| Error::from_torch(message).status();
-        assert_eq!(
-            status("CUDA out of memory. Tried to allocate 2.00 GiB.\nException raised from malloc"),
-            abi::TOOLPOOL_ERR_OUT_OF_MEMORY
-        );
-        assert_eq!(
-            status(
-                "[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"
-            ),
-            abi::TOOLPOOL_ERR_OUT_OF_MEMORY
-        );
         assert_eq!(
             status("CUDA error: an illegal memory access was encountered"),
             abi::TOOLPOOL_ERR_DEVICE_LOST
