@@ -11,22 +11,17 @@
 #include <c10/core/DeviceGuard.h>
 #include <c10/core/Event.h>
 #include <c10/core/InferenceMode.h>
-#include <c10/core/impl/VirtualGuardImpl.h>
 #include <dlfcn.h>
 
+#include "cuda.hpp"
 #include "guard.hpp"
 
 #include <memory>
 #include <optional>
 #include <string>
 
-namespace {
-
+using shim::cuda;
 using shim::guarded;
-
-c10::impl::VirtualGuardImpl cuda() { return c10::impl::VirtualGuardImpl(c10::DeviceType::CUDA); }
-
-} // namespace
 
 extern "C" {
 
@@ -63,6 +58,16 @@ int toolpool_shim_load_cuda(int *devices, char *message) {
         TORCH_CHECK(at::hasCUDA(), "libtorch sees no CUDA device");
         *devices = cuda().deviceCount();
     });
+}
+
+// The cudaError_t that CUDA answers with when it is asked how `device` is, and its text; 0 for
+// none.
+int toolpool_shim_trouble(int device, char *message) {
+    const c10::Device asked(c10::DeviceType::CUDA, static_cast<c10::DeviceIndex>(device));
+    const auto error = shim::trouble(asked);
+    if (!error)
+        return 0;
+    return shim::report(error->get_error_code(), error->what_without_backtrace(), message);
 }
 
 int toolpool_shim_stream_new(int device, toolpool_shim_stream **out, char *message) {
