@@ -7,7 +7,6 @@
 #include <ATen/ops/_addmm_activation.h>
 #include <ATen/ops/_efficient_attention_forward.h>
 #include <ATen/ops/_flash_attention_forward.h>
-#include <ATen/ops/empty.h>
 #include <c10/core/DeviceGuard.h>
 #include <c10/core/Event.h>
 #include <c10/core/InferenceMode.h>
@@ -106,8 +105,7 @@ void toolpool_shim_event_free(c10::Event *event) { delete event; }
 // A pinned copy of `tensor`, complete once an event behind this call is reached.
 int toolpool_shim_to_host(const at::Tensor *tensor, at::Tensor **out, char *message) {
     return guarded(message, [&] {
-        auto options = tensor->options().device(at::kCPU).pinned_memory(true);
-        at::Tensor host = at::empty(tensor->sizes(), options);
+        at::Tensor host = shim::pinned(tensor->sizes(), tensor->scalar_type());
         host.copy_(*tensor, /*non_blocking=*/true);
         *out = new at::Tensor(host);
     });
@@ -117,8 +115,12 @@ int toolpool_shim_to_host(const at::Tensor *tensor, at::Tensor **out, char *mess
 int toolpool_shim_to_device(const at::Tensor *tensor, int device, at::Tensor **out, char *message) {
     return guarded(message, [&] {
         c10::Device on(c10::DeviceType::CUDA, static_cast<c10::DeviceIndex>(device));
-        *out = new at::Tensor(
-            tensor->pin_memory().to(tensor->options().device(on), /*non_blocking=*/true));
+        at::Tensor host = *tensor;
+        if (!host.is_pinned()) {
+            host = shim::pinned(tensor->sizes(), tensor->scalar_type());
+            host.copy_(*tensor);
+        }
+        *out = new at::Tensor(host.to(host.options().device(on), /*non_blocking=*/true));
     });
 }
 

@@ -3,9 +3,13 @@
 #ifndef TOOLPOOL_SHIM_CUDA_HPP
 #define TOOLPOOL_SHIM_CUDA_HPP
 
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/from_blob.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
 #include <c10/util/Exception.h>
 
+#include <memory>
 #include <optional>
 
 namespace shim {
@@ -28,6 +32,21 @@ inline std::optional<c10::AcceleratorError> trouble(c10::Device device) noexcept
     } catch (...) { // Not CUDA's word: libtorch knows no such device.
     }
     return std::nullopt;
+}
+
+// A tensor in memory of the host that is pinned for copies to and from this thread's device; not
+// initialised. To free such memory, libtorch records an event on each stream that used it, and on a
+// lost device that throws in a destructor, which would end the process: there it is never freed.
+inline at::Tensor pinned(c10::IntArrayRef sizes, at::ScalarType type) {
+    const c10::Device device = cuda().getDevice();
+    auto memory =
+        std::make_unique<at::Tensor>(at::empty(sizes, at::TensorOptions(type).pinned_memory(true)));
+    void *data = memory->mutable_data_ptr();
+    const auto release = [owned = memory.release(), device](void *) {
+        if (!trouble(device))
+            delete owned;
+    };
+    return at::from_blob(data, sizes, release, at::TensorOptions(type));
 }
 
 } // namespace shim

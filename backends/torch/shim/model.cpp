@@ -13,6 +13,7 @@
 #include <torch/csrc/jit/runtime/graph_executor.h>
 #include <torch/csrc/jit/serialization/import.h>
 
+#include "cuda.hpp"
 #include "guard.hpp"
 
 #include <dlfcn.h>
@@ -389,9 +390,9 @@ int toolpool_shim_protect(const at::Tensor *tensor, at::Tensor **out, char *mess
 int toolpool_shim_staging(const int64_t *sizes, size_t n, int type, bool pinned, at::Tensor **out,
                           char *message) {
     return guarded(message, [&] {
-        *out = new at::Tensor(
-            at::empty(c10::IntArrayRef(sizes, n),
-                      at::TensorOptions(static_cast<at::ScalarType>(type)).pinned_memory(pinned)));
+        const c10::IntArrayRef shape(sizes, n);
+        const auto as = static_cast<at::ScalarType>(type);
+        *out = new at::Tensor(pinned ? shim::pinned(shape, as) : at::empty(shape, as));
     });
 }
 
