@@ -98,6 +98,17 @@ class Writes(nn.Module):
         return x + 1
 
 
+class Picks(nn.Module):
+    """Columns by a buffer of indices, and those, which half precision does not hold."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("columns", torch.tensor([3, 1, 2049]))
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return x[:, self.columns % 4], self.columns.expand(x.size(0), 3)
+
+
 class Total(nn.Module):
     """One number for the batch: it cannot be split."""
 
@@ -153,6 +164,7 @@ SCRIPTED = {
     "encoder": Encoder,
     "packed": Packed,
     "writes": Writes,
+    "picks": Picks,
     "total": Total,
     "picky": Picky,
     "same": Same,

@@ -397,6 +397,14 @@ def test_half_precision_casts_weights_and_inputs_and_gives_fp32(pool, dtype):
     assert 1e-6 < difference < 2e-2
 
 
+@pytest.mark.parametrize("dtype", ["auto", "fp32", "bf16", "fp16"])
+def test_a_dtype_leaves_whole_numbers_as_they_are(pool, dtype):
+    tool = pool.tool("torchscript", MODELS / "picks.pt", dtype=dtype)
+    x = np.arange(4, dtype=np.float32)
+    for item in pool.run(tool, pool.items([[x]])):
+        assert_equal(item, {"0": x[[3, 1, 1]], "1": np.array([3, 1, 2049])})
+
+
 def test_a_warm_up_runs_the_shapes_that_it_is_given(cpu):
     warm = cpu.tool(
         "torchscript",

@@ -108,12 +108,25 @@ void flatten(const c10::IValue &value, const std::string &path, Outputs &outputs
     }
 }
 
+// As Module::to(type), which would cast whole numbers as well: indices, of which half precision
+// holds few.
+void cast(const torch::jit::Module &module, at::ScalarType type) {
+    const auto each = [&](const at::Tensor &tensor) {
+        if (tensor.is_floating_point())
+            tensor.set_data(tensor.to(type));
+    };
+    for (const at::Tensor parameter : module.parameters())
+        each(parameter);
+    for (const at::Tensor buffer : module.buffers())
+        each(buffer);
+}
+
 struct Script final : toolpool_shim_model {
     Script(const std::string &path, c10::Device device, std::optional<at::ScalarType> type)
         : module_(torch::jit::load(path, device)) {
         module_.eval();
         if (type)
-            module_.to(*type);
+            cast(module_, *type);
         const auto &arguments = module_.get_method("forward").function().getSchema().arguments();
         for (size_t i = 1; i < arguments.size(); ++i) { // The first is self.
             inputs_.push_back({arguments[i].name(), !arguments[i].default_value().has_value()});
