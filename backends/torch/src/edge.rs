@@ -294,12 +294,20 @@ unsafe extern "C" fn collect<T: Tool>(
 unsafe extern "C" fn memory<T: Tool>(
     user: *mut c_void,
     device: *const toolpool_device_t,
-    _state: *mut c_void,
+    state: *mut c_void,
 ) -> u64 {
-    // SAFETY: `user` is the entry's Handle, and the core's device is valid during the call.
-    let (handle, device) = unsafe { (&*user.cast::<Handle<T>>(), &*device) };
-    let known = catch_unwind(AssertUnwindSafe(|| {
-        place(device).map_or(0, |place| handle.tool.memory(place))
+    // SAFETY: `user` is the entry's Handle, the core's device is valid during the call, and `state` is NULL or what `load`
+    // left, used by one call at a time.
+    let (handle, device, state) = unsafe {
+        (
+            &*user.cast::<Handle<T>>(),
+            &*device,
+            state.cast::<State<T::Worker>>().as_ref(),
+        )
+    };
+    let known = catch_unwind(AssertUnwindSafe(|| match state {
+        Some(state) => T::taken(&state.worker),
+        None => place(device).map_or(0, |place| handle.tool.memory(place)),
     }));
     known.unwrap_or(0)
 }
