@@ -29,6 +29,11 @@ pub trait Tool: Sized + Send + Sync + 'static {
     /// device share are told in full by each.
     fn taken(worker: &Self::Worker) -> u64;
 
+    /// Whether workers of one device share none of that memory.
+    fn memory_apart(&self) -> bool {
+        false
+    }
+
     /// Whether the source is a program.
     fn runs_code(&self) -> bool;
 

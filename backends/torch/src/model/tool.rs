@@ -139,6 +139,11 @@ impl tool::Tool for Tool {
         worker.model.bytes().unwrap_or(0)
     }
 
+    /// A package has a runner for each worker, with constants of its own.
+    fn memory_apart(&self) -> bool {
+        self.format == Format::Package
+    }
+
     fn runs_code(&self) -> bool {
         true
     }
