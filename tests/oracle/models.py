@@ -98,6 +98,17 @@ class Writes(nn.Module):
         return x + 1
 
 
+class Picks(nn.Module):
+    """Columns by a buffer of indices, and those, which half precision does not hold."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("columns", torch.tensor([3, 1, 2049]))
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return x[:, self.columns % 4], self.columns.expand(x.size(0), 3)
+
+
 class Total(nn.Module):
     """One number for the batch: it cannot be split."""
 
@@ -128,6 +139,17 @@ class Grows(nn.Module):
         return torch.zeros(int(n))
 
 
+class Deep(nn.Module):
+    """`Grows`, so many modules down that the interpreter's traceback of an error is longer than 20 KB."""
+
+    def __init__(self, levels: int = 60):
+        super().__init__()
+        self.inner = Deep(levels - 1) if levels > 1 else Grows()
+
+    def forward(self, n: torch.Tensor) -> torch.Tensor:
+        return self.inner(n)
+
+
 class Strings(nn.Module):
     """Returns what is no tensor."""
 
@@ -142,10 +164,12 @@ SCRIPTED = {
     "encoder": Encoder,
     "packed": Packed,
     "writes": Writes,
+    "picks": Picks,
     "total": Total,
     "picky": Picky,
     "same": Same,
     "grows": Grows,
+    "deep": Deep,
     "strings": Strings,
 }
 

@@ -351,11 +351,12 @@ def test_a_shape_that_no_memory_holds_fails_alone(cpu):
     with pytest.raises(Error) as error:
         cpu.items([[np.broadcast_to(np.float32(1), (1 << 40,))]])
     assert error.value.status == OUT_OF_MEMORY and "1099511627776" in error.value.message
-    grows = cpu.tool("torchscript", MODELS / "grows.pt", batch="none")
     sizes = [np.array(n, np.int64) for n in (3, 1 << 45, 5)]
-    items = cpu.run(grows, cpu.items([sizes]))
-    assert [item.status for item in items] == [0, OUT_OF_MEMORY, 0]
-    assert [items[i]["output"].shape for i in (0, 2)] == [(3,), (5,)]
+    for name in ("grows", "deep"):
+        tool = cpu.tool("torchscript", MODELS / f"{name}.pt", batch="none")
+        items = cpu.run(tool, cpu.items([sizes]))
+        assert [item.status for item in items] == [0, OUT_OF_MEMORY, 0], name
+        assert [items[i]["output"].shape for i in (0, 2)] == [(3,), (5,)]
 
 
 def test_a_model_that_writes_to_its_input_does_not_write_to_the_callers(cpu):
@@ -394,6 +395,14 @@ def test_half_precision_casts_weights_and_inputs_and_gives_fp32(pool, dtype):
     difference = max(abs(i["output"] - f).max() for i, f in zip(items, full, strict=True))
     assert items[0]["output"].dtype == np.float32
     assert 1e-6 < difference < 2e-2
+
+
+@pytest.mark.parametrize("dtype", ["auto", "fp32", "bf16", "fp16"])
+def test_a_dtype_leaves_whole_numbers_as_they_are(pool, dtype):
+    tool = pool.tool("torchscript", MODELS / "picks.pt", dtype=dtype)
+    x = np.arange(4, dtype=np.float32)
+    for item in pool.run(tool, pool.items([[x]])):
+        assert_equal(item, {"0": x[[3, 1, 1]], "1": np.array([3, 1, 2049])})
 
 
 def test_a_warm_up_runs_the_shapes_that_it_is_given(cpu):

@@ -7,26 +7,20 @@
 #include <ATen/ops/_addmm_activation.h>
 #include <ATen/ops/_efficient_attention_forward.h>
 #include <ATen/ops/_flash_attention_forward.h>
-#include <ATen/ops/empty.h>
 #include <c10/core/DeviceGuard.h>
 #include <c10/core/Event.h>
 #include <c10/core/InferenceMode.h>
-#include <c10/core/impl/VirtualGuardImpl.h>
 #include <dlfcn.h>
 
+#include "cuda.hpp"
 #include "guard.hpp"
 
 #include <memory>
 #include <optional>
 #include <string>
 
-namespace {
-
+using shim::cuda;
 using shim::guarded;
-
-c10::impl::VirtualGuardImpl cuda() { return c10::impl::VirtualGuardImpl(c10::DeviceType::CUDA); }
-
-} // namespace
 
 extern "C" {
 
@@ -65,6 +59,16 @@ int toolpool_shim_load_cuda(int *devices, char *message) {
     });
 }
 
+// The cudaError_t that CUDA answers with when it is asked how `device` is, and its text; 0 for
+// none.
+int toolpool_shim_trouble(int device, char *message) {
+    const c10::Device asked(c10::DeviceType::CUDA, static_cast<c10::DeviceIndex>(device));
+    const auto error = shim::trouble(asked);
+    if (!error)
+        return 0;
+    return shim::report(error->get_error_code(), error->what_without_backtrace(), message);
+}
+
 int toolpool_shim_stream_new(int device, toolpool_shim_stream **out, char *message) {
     return guarded(message, [&] {
         c10::Device on(c10::DeviceType::CUDA, static_cast<c10::DeviceIndex>(device));
@@ -101,8 +105,7 @@ void toolpool_shim_event_free(c10::Event *event) { delete event; }
 // A pinned copy of `tensor`, complete once an event behind this call is reached.
 int toolpool_shim_to_host(const at::Tensor *tensor, at::Tensor **out, char *message) {
     return guarded(message, [&] {
-        auto options = tensor->options().device(at::kCPU).pinned_memory(true);
-        at::Tensor host = at::empty(tensor->sizes(), options);
+        at::Tensor host = shim::pinned(tensor->sizes(), tensor->scalar_type());
         host.copy_(*tensor, /*non_blocking=*/true);
         *out = new at::Tensor(host);
     });
@@ -112,8 +115,12 @@ int toolpool_shim_to_host(const at::Tensor *tensor, at::Tensor **out, char *mess
 int toolpool_shim_to_device(const at::Tensor *tensor, int device, at::Tensor **out, char *message) {
     return guarded(message, [&] {
         c10::Device on(c10::DeviceType::CUDA, static_cast<c10::DeviceIndex>(device));
-        *out = new at::Tensor(
-            tensor->pin_memory().to(tensor->options().device(on), /*non_blocking=*/true));
+        at::Tensor host = *tensor;
+        if (!host.is_pinned()) {
+            host = shim::pinned(tensor->sizes(), tensor->scalar_type());
+            host.copy_(*tensor);
+        }
+        *out = new at::Tensor(host.to(host.options().device(on), /*non_blocking=*/true));
     });
 }
 

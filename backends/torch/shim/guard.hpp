@@ -16,13 +16,22 @@ enum Status { OK = 0, OUT_OF_MEMORY = 1, FAILED = 2 };
 // Bytes of every message buffer, the NUL at the end included.
 constexpr size_t kMessage = 8192;
 
-inline int report(Status status, const char *text, char *message) {
-    std::strncpy(message, text, kMessage - 1);
-    message[kMessage - 1] = '\0';
+// Copies `text` to `message`; of one that is too long the beginning and the end, for TorchScript's
+// interpreter says what is wrong after its whole traceback. Returns `status`.
+inline int report(int status, const char *text, char *message) {
+    const size_t length = std::strlen(text);
+    if (length < kMessage) {
+        std::memcpy(message, text, length + 1);
+        return status;
+    }
+    constexpr size_t begin = kMessage / 2, end = kMessage - begin; // With the NUL.
+    std::memcpy(message, text, begin);
+    message[begin - 1] = '\n';
+    std::memcpy(message + begin, text + length + 1 - end, end);
     return status;
 }
 
-// Runs `body`; an exception becomes a status and the first kMessage bytes of its text.
+// Runs `body`; an exception becomes a status and its text.
 template <class Body> int guarded(char *message, Body body) noexcept {
     try {
         body();

@@ -2,10 +2,12 @@
 // input tensors to named output tensors; what an archive holds; input tensors over memory of the
 // caller.
 
+#include <ATen/Context.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/_lazy_clone.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/scalar_tensor.h>
+#include <c10/core/CachingDeviceAllocator.h>
 #include <c10/core/InferenceMode.h>
 #include <caffe2/serialize/inline_container.h>
 #include <torch/csrc/inductor/aoti_package/model_package_loader.h>
@@ -13,10 +15,12 @@
 #include <torch/csrc/jit/runtime/graph_executor.h>
 #include <torch/csrc/jit/serialization/import.h>
 
+#include "cuda.hpp"
 #include "guard.hpp"
 
 #include <dlfcn.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <iostream>
 #include <memory>
@@ -25,6 +29,7 @@
 #include <streambuf>
 #include <string>
 #include <system_error>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -53,6 +58,8 @@ c10::Device device_of(int index) {
 struct toolpool_shim_model {
     virtual ~toolpool_shim_model() = default;
     virtual const std::vector<Input> &inputs() const = 0;
+    // Bytes of its device's memory that it holds.
+    virtual size_t bytes() const = 0;
     // What names inputs and outputs, where these have no names of their own.
     virtual std::string spec() const { return {}; }
     // `given` has an entry for each input; only those that are not required may be undefined.
@@ -60,6 +67,19 @@ struct toolpool_shim_model {
 };
 
 namespace {
+
+// Bytes of the memory on `device` that `tensors` lie in: what several lie in counts once.
+size_t bytes_of(const std::vector<at::Tensor> &tensors, c10::Device device) {
+    std::unordered_set<const c10::StorageImpl *> seen;
+    size_t bytes = 0;
+    for (const at::Tensor &tensor : tensors) {
+        if (!tensor.has_storage() || tensor.device().type() != device.type())
+            continue;
+        if (seen.insert(tensor.storage().unsafeGetStorageImpl()).second)
+            bytes += tensor.storage().nbytes();
+    }
+    return bytes;
+}
 
 // ---- TorchScript ----
 
@@ -107,12 +127,29 @@ void flatten(const c10::IValue &value, const std::string &path, Outputs &outputs
     }
 }
 
+std::vector<at::Tensor> weights_of(const torch::jit::Module &module) {
+    std::vector<at::Tensor> weights;
+    for (const at::Tensor parameter : module.parameters())
+        weights.push_back(parameter);
+    for (const at::Tensor buffer : module.buffers())
+        weights.push_back(buffer);
+    return weights;
+}
+
+// As Module::to(type), which would cast whole numbers as well: indices, of which half precision
+// holds few.
+void cast(const torch::jit::Module &module, at::ScalarType type) {
+    for (const at::Tensor &weight : weights_of(module))
+        if (weight.is_floating_point())
+            weight.set_data(weight.to(type));
+}
+
 struct Script final : toolpool_shim_model {
     Script(const std::string &path, c10::Device device, std::optional<at::ScalarType> type)
-        : module_(torch::jit::load(path, device)) {
+        : device_(device), module_(torch::jit::load(path, device)) {
         module_.eval();
         if (type)
-            module_.to(*type);
+            cast(module_, *type);
         const auto &arguments = module_.get_method("forward").function().getSchema().arguments();
         for (size_t i = 1; i < arguments.size(); ++i) { // The first is self.
             inputs_.push_back({arguments[i].name(), !arguments[i].default_value().has_value()});
@@ -122,6 +159,8 @@ struct Script final : toolpool_shim_model {
 
     const std::vector<Input> &inputs() const override { return inputs_; }
 
+    size_t bytes() const override { return bytes_of(weights_of(module_), device_); }
+
     void run(std::vector<at::Tensor> given, Outputs &outputs) const override {
         std::vector<c10::IValue> stack;
         stack.reserve(given.size());
@@ -130,6 +169,7 @@ struct Script final : toolpool_shim_model {
         flatten(module_.get_method("forward")(std::move(stack)), "", outputs);
     }
 
+    c10::Device device_;
     torch::jit::Module module_;
     std::vector<Input> inputs_;
     std::vector<c10::IValue> defaults_;
@@ -235,13 +275,33 @@ void remove_unpacked(const std::string &reason) {
     std::filesystem::remove_all(reason.substr(start, end - start), stays);
 }
 
-std::unique_ptr<torch::inductor::AOTIModelPackageLoader> unpacked(const std::string &path,
-                                                                  c10::Device device) {
+// Bytes in use on a CUDA device, without what libtorch's own allocator has there: that changes with
+// every batch of another slot, and packages do not take from it. 0 for the CPU.
+int64_t bytes_beside_allocator(c10::Device device) {
+    if (device.is_cpu())
+        return 0;
+    at::globalContext().lazyInitDevice(device.type());
+    c10::DeviceAllocator *allocator = c10::getDeviceAllocator(device.type());
+    const auto [free, total] = allocator->getMemoryInfo(device.index()); // Makes the context, too.
+    const auto aggregate = static_cast<size_t>(c10::CachingAllocator::StatType::AGGREGATE);
+    const auto reserved = allocator->getDeviceStats(device.index()).reserved_bytes[aggregate];
+    return static_cast<int64_t>(total - free) - reserved.current;
+}
+
+struct Unpacked {
+    std::unique_ptr<torch::inductor::AOTIModelPackageLoader> loader;
+    // By how much the load made the device's memory less.
+    int64_t taken;
+};
+
+Unpacked unpack(const std::string &path, c10::Device device) {
     const std::lock_guard<std::mutex> alone(packages);
     load_libtorch();
+    const int64_t before = bytes_beside_allocator(device);
     try {
-        return std::make_unique<torch::inductor::AOTIModelPackageLoader>(
+        auto loader = std::make_unique<torch::inductor::AOTIModelPackageLoader>(
             path, "model", /*run_single_threaded=*/false, /*num_runners=*/1, device.index());
+        return {std::move(loader), bytes_beside_allocator(device) - before};
     } catch (const std::exception &error) {
         remove_unpacked(error.what());
         throw;
@@ -250,23 +310,34 @@ std::unique_ptr<torch::inductor::AOTIModelPackageLoader> unpacked(const std::str
 
 struct Package final : toolpool_shim_model {
     Package(const std::string &path, c10::Device device)
-        : loader_(explained([&] { return unpacked(path, device); })) {
-        const auto spec = loader_->get_call_spec();
+        : device_(device), unpacked_(explained([&] { return unpack(path, device); })) {
+        const auto spec = unpacked_.loader->get_call_spec();
         TORCH_CHECK(spec.size() == 2, "the package does not say what its inputs and outputs are");
         spec_ = spec[0] + "\n" + spec[1];
     }
 
     const std::vector<Input> &inputs() const override { return inputs_; }
 
+    // What the load took; its constants at the least, where others gave memory back meanwhile.
+    size_t bytes() const override {
+        std::vector<at::Tensor> constants;
+        for (const auto &[name, constant] :
+             unpacked_.loader->get_runner()->extract_constants_map(/*use_inactive=*/false))
+            constants.push_back(constant);
+        const auto taken = static_cast<size_t>(std::max<int64_t>(unpacked_.taken, 0));
+        return std::max(bytes_of(constants, device_), taken);
+    }
+
     std::string spec() const override { return spec_; }
 
     void run(std::vector<at::Tensor> given, Outputs &outputs) const override {
-        auto results = explained([&] { return loader_->boxed_run(std::move(given)); });
+        auto results = explained([&] { return unpacked_.loader->boxed_run(std::move(given)); });
         for (size_t i = 0; i < results.size(); ++i)
             outputs.list.emplace_back(std::string(), std::move(results[i]));
     }
 
-    std::unique_ptr<torch::inductor::AOTIModelPackageLoader> loader_;
+    c10::Device device_;
+    Unpacked unpacked_;
     std::vector<Input> inputs_;
     std::string spec_;
 };
@@ -285,6 +356,17 @@ int toolpool_shim_archive(const char *path, void (*entry)(void *user, const char
         caffe2::serialize::PyTorchStreamReader reader{std::string(path)};
         for (const std::string &name : reader.getAllRecords())
             entry(user, name.c_str());
+    });
+}
+
+// Calls `entry` with the bytes of one file in the zip, named as toolpool_shim_archive() names it.
+int toolpool_shim_archive_file(const char *path, const char *name,
+                               void (*entry)(void *user, const void *data, size_t bytes),
+                               void *user, char *message) {
+    return guarded(message, [&] {
+        caffe2::serialize::PyTorchStreamReader reader{std::string(path)};
+        const auto [data, bytes] = reader.getRecord(name);
+        entry(user, data.get(), bytes);
     });
 }
 
@@ -322,6 +404,11 @@ int toolpool_shim_package_load(const char *path, int device, toolpool_shim_model
 }
 
 void toolpool_shim_model_free(toolpool_shim_model *model) { delete model; }
+
+// Bytes of its device's memory that a model holds.
+int toolpool_shim_model_bytes(const toolpool_shim_model *model, uint64_t *bytes, char *message) {
+    return guarded(message, [&] { *bytes = model->bytes(); });
+}
 
 // Calls `entry` with every input of a model.
 int toolpool_shim_model_inputs(const toolpool_shim_model *model,
@@ -389,9 +476,9 @@ int toolpool_shim_protect(const at::Tensor *tensor, at::Tensor **out, char *mess
 int toolpool_shim_staging(const int64_t *sizes, size_t n, int type, bool pinned, at::Tensor **out,
                           char *message) {
     return guarded(message, [&] {
-        *out = new at::Tensor(
-            at::empty(c10::IntArrayRef(sizes, n),
-                      at::TensorOptions(static_cast<at::ScalarType>(type)).pinned_memory(pinned)));
+        const c10::IntArrayRef shape(sizes, n);
+        const auto as = static_cast<at::ScalarType>(type);
+        *out = new at::Tensor(pinned ? shim::pinned(shape, as) : at::empty(shape, as));
     });
 }
 

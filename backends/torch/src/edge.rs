@@ -8,6 +8,7 @@ use crate::esm2;
 use crate::exchange::{Exchange, View, c_string, text};
 use crate::model::{self, Format};
 use crate::place::Place;
+use crate::shim;
 use crate::tool::Tool;
 use std::any::Any;
 use std::ffi::{CString, c_char, c_void};
@@ -195,6 +196,7 @@ struct Handle<T> {
 /// What `state` points to.
 struct State<W> {
     host: &'static toolpool_host_t,
+    device: Device,
     worker: W,
     /// The device is gone: what lives on it is leaked, since freeing it would raise the same error.
     lost: bool,
@@ -218,9 +220,11 @@ unsafe extern "C" fn load<T: Tool>(
     guard(handle.host, err, || {
         // SAFETY: the core's device is valid during the call, and `state` writable.
         let (device, state) = unsafe { (&*device, &mut *state) };
-        let worker = handle.tool.load(place(device)?)?;
+        let place = place(device)?;
+        let worker = on(place.device, || handle.tool.load(place))?;
         *state = Box::into_raw(Box::new(State {
             host: handle.host,
+            device: place.device,
             worker,
             lost: false,
         }))
@@ -238,13 +242,13 @@ unsafe extern "C" fn start<T: Tool>(
 ) -> toolpool_status_t {
     // SAFETY: `state` is what `load` left, used by one call at a time.
     let state = unsafe { &mut *state.cast::<State<T::Worker>>() };
-    let host = state.host;
+    let (host, device) = (state.host, state.device);
     let status = guard(host, err, || {
         // SAFETY: the core's words on `batch` and `outputs`.
         let exchange = unsafe { Exchange::new(host, batch, outputs) };
         // SAFETY: `batch` is valid until its collect returns; its user is a Handle of the same entry.
         let handle = unsafe { &*(host.batch_user)(batch).cast::<Handle<T>>() };
-        let work = handle.tool.start(&mut state.worker, &exchange)?;
+        let work = on(device, || handle.tool.start(&mut state.worker, &exchange))?;
         // SAFETY: `pending` is writable.
         unsafe {
             *pending = Box::into_raw(Box::new(Started::<T::Pending> {
@@ -280,7 +284,9 @@ unsafe extern "C" fn collect<T: Tool>(
     }
     // SAFETY: they are those of this batch's start, and valid until this call returns.
     let exchange = unsafe { Exchange::new(host, started.batch, started.outputs) };
-    let status = guard(host, err, || T::collect(started.work, &exchange));
+    let status = guard(host, err, || {
+        on(state.device, || T::collect(started.work, &exchange))
+    });
     state.lost |= status == TOOLPOOL_ERR_DEVICE_LOST;
     status
 }
@@ -288,12 +294,20 @@ unsafe extern "C" fn collect<T: Tool>(
 unsafe extern "C" fn memory<T: Tool>(
     user: *mut c_void,
     device: *const toolpool_device_t,
-    _state: *mut c_void,
+    state: *mut c_void,
 ) -> u64 {
-    // SAFETY: `user` is the entry's Handle, and the core's device is valid during the call.
-    let (handle, device) = unsafe { (&*user.cast::<Handle<T>>(), &*device) };
-    let known = catch_unwind(AssertUnwindSafe(|| {
-        place(device).map_or(0, |place| handle.tool.memory(place))
+    // SAFETY: `user` is the entry's Handle, the core's device is valid during the call, and `state` is NULL or what `load`
+    // left, used by one call at a time.
+    let (handle, device, state) = unsafe {
+        (
+            &*user.cast::<Handle<T>>(),
+            &*device,
+            state.cast::<State<T::Worker>>().as_ref(),
+        )
+    };
+    let known = catch_unwind(AssertUnwindSafe(|| match state {
+        Some(state) => T::taken(&state.worker),
+        None => place(device).map_or(0, |place| handle.tool.memory(place)),
     }));
     known.unwrap_or(0)
 }
@@ -395,18 +409,24 @@ fn guard(
     err: *mut *mut toolpool_error_t,
     body: impl FnOnce() -> Result<()>,
 ) -> toolpool_status_t {
-    let (status, message) = match catch_unwind(AssertUnwindSafe(body)) {
-        Ok(Ok(())) => return TOOLPOOL_OK,
-        Ok(Err(error)) => (error.status(), error.to_string()),
-        Err(panic) => (
-            TOOLPOOL_ERR_INTERNAL,
-            format!("the torch backend panicked: {}", panic_text(&*panic)),
-        ),
+    let Err(error) = caught(body) else {
+        return TOOLPOOL_OK;
     };
-    let message = c_string(&message);
+    let message = c_string(&error.to_string());
     // SAFETY: `err` is NULL or writable, which the host's function allows.
-    unsafe { (host.error_set)(err, status, message.as_ptr()) };
-    status
+    unsafe { (host.error_set)(err, error.status(), message.as_ptr()) };
+    error.status()
+}
+
+/// Runs `body`, work on `device`; an error or a panic becomes what it comes to there.
+fn on<T>(device: Device, body: impl FnOnce() -> Result<T>) -> Result<T> {
+    caught(body).map_err(|error| error.on(device, shim::trouble))
+}
+
+/// Runs `body`; a panic becomes an error.
+fn caught<T>(body: impl FnOnce() -> Result<T>) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(body))
+        .unwrap_or_else(|panic| Err(Error::Panicked(panic_text(&*panic).to_owned())))
 }
 
 fn panic_text(panic: &(dyn Any + Send)) -> &str {

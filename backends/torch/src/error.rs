@@ -1,5 +1,6 @@
 //! What can go wrong in this backend, with the status that the C side sees.
 
+use tch::Device;
 use toolpool_abi as abi;
 
 /// An error with its message; the variant decides the status code.
@@ -29,32 +30,75 @@ pub enum Error {
     /// toolpool itself refused a call; its status is handed on.
     #[error("{1}")]
     Host(i32, String),
+    /// A defect of this backend.
+    #[error("the torch backend panicked: {0}")]
+    Panicked(String),
 }
 
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// What libtorch and the CUDA libraries say when memory runs out.
-const OUT_OF_MEMORY: [&str; 7] = [
+/// What libtorch and the libraries under it say when memory runs out. The type c10::OutOfMemoryError is known to the shim
+/// alone: tch and TorchScript's interpreter hand on its words.
+const OUT_OF_MEMORY: [&str; 12] = [
     "CUDA out of memory",
-    "out of memory. Tried to allocate",
-    "CUBLAS_STATUS_ALLOC_FAILED",
-    "CUDNN_STATUS_ALLOC_FAILED",
+    "would exceed allowed memory", // c10::OutOfMemoryError, of a limit set for the process
     "CUDA error: out of memory",
     "CUDA driver error: out of memory",
-    "can't allocate memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUSOLVER_STATUS_ALLOC_FAILED",
+    "CUFFT_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED", // of cuDNN 8; cuDNN 9 has the next two
+    "CUDNN_STATUS_INTERNAL_ERROR_HOST_ALLOCATION_FAILED",
+    "CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED",
+    "can't allocate memory", // c10's allocator of the CPU
+    "std::bad_alloc",
 ];
 
-/// Errors after which a CUDA context answers every later call with the same error.
-const DEVICE_LOST: [&str; 8] = [
-    "an illegal memory access was encountered",
-    "unspecified launch failure",
-    "device-side assert triggered",
-    "uncorrectable ECC error",
-    "misaligned address",
-    "an illegal instruction was encountered",
-    "hardware stack error",
-    "GPU has fallen off the bus",
+/// The errors of CUDA (cudaError_t, in the words of cudaGetErrorString) after which a device is lost to this process.
+///
+/// Documented so ("any further CUDA work will return the same error … the process must be terminated and relaunched"):
+/// all but the last four. Of these, the first two mean that memory or links lost data, for which the driver ends the
+/// context; the third, that the context is gone which libtorch goes on to use; the fourth, that the driver is.
+///
+/// Not here, for they do not say whether the device is lost, and it can be asked ([`Error::on`]): `unknown error`,
+/// `initialization error`, `invalid device context`, MPS's connections, and cuBLAS's or cuDNN's EXECUTION_FAILED. Nor
+/// `CUDA-capable device(s) is/are busy or unavailable`, which is so "at the current time".
+const DEVICE_LOST: [&str; 17] = [
+    "Invalid access of peer GPU memory over nvlink or a hardware error", // 226, cudaErrorContained
+    "an illegal memory access was encountered",                          // 700
+    "the launch timed out and was terminated",                           // 702
+    "device-side assert triggered",                                      // 710
+    "hardware stack error",                                              // 714
+    "an illegal instruction was encountered",                            // 715
+    "misaligned address",                                                // 716
+    "operation not supported on global/shared address space",            // 717
+    "invalid program counter",                                           // 718
+    "unspecified launch failure", // 719, and 53, of a prior launch
+    "tensor memory not completely freed", // 721
+    "the MPS client has been terminated by the server", // 810
+    "an async error has occured in external entity outside of CUDA", // 911, CUDA's spelling
+    "uncorrectable ECC error",    // 214
+    "uncorrectable NVLink error", // 220
+    "context is destroyed",       // 709
+    "driver shutting down",       // 4
 ];
+
+/// What CUDA answered when a device was asked how it is.
+#[derive(Debug)]
+pub struct Trouble {
+    /// A cudaError_t.
+    pub code: i32,
+    pub message: String,
+}
+
+impl Trouble {
+    /// Whether every later call will be answered so. A question that queues nothing fails only where the context cannot
+    /// be used, or there is none yet: then for want of memory (2), of a driver (3, 35), or of a device that may be had
+    /// (46, 100, 101). And a stream that the host program records a graph of (900 to 909) must not be asked.
+    fn stays(&self) -> bool {
+        !matches!(self.code, 2 | 3 | 35 | 46 | 100 | 101 | 900..=909)
+    }
+}
 
 impl Error {
     /// The status code of the C interface.
@@ -68,6 +112,25 @@ impl Error {
             Error::DeviceLost(_) => abi::TOOLPOOL_ERR_DEVICE_LOST,
             Error::Failed(_) => abi::TOOLPOOL_ERR_FAILED,
             Error::Host(status, _) => *status,
+            Error::Panicked(_) => abi::TOOLPOOL_ERR_INTERNAL,
+        }
+    }
+
+    /// What an error of work on `device` comes to there. A CUDA device is asked how it is, whatever the error says, but
+    /// for a want of memory; `trouble` asks the one of that number. A CPU is not lost, whatever words a model raises.
+    pub fn on(self, device: Device, trouble: impl FnOnce(usize) -> Option<Trouble>) -> Self {
+        match (device, self) {
+            (_, Error::OutOfMemory(message)) => Error::OutOfMemory(message),
+            (Device::Cuda(_), Error::DeviceLost(message)) => Error::DeviceLost(message),
+            (_, Error::DeviceLost(message)) => Error::Failed(message),
+            (Device::Cuda(index), error) => match trouble(index).filter(Trouble::stays) {
+                Some(trouble) => Error::DeviceLost(format!(
+                    "{error}; asked after that, cuda:{index} answers: {}",
+                    heart(&trouble.message)
+                )),
+                None => error,
+            },
+            (_, error) => error,
         }
     }
 
@@ -123,27 +186,151 @@ impl From<tch::TchError> for Error {
 mod tests {
     use super::*;
 
+    fn status(message: &str) -> i32 {
+        Error::from_torch(message).status()
+    }
+
     #[test]
-    fn messages_of_libtorch_get_their_status() {
-        let status = |message| Error::from_torch(message).status();
+    fn every_form_of_out_of_memory_is_known() {
+        for message in [
+            "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 79.1 GiB",
+            "CUDA out of memory. Tried to allocate more than 1EB memory.",
+            "Allocation on device 0 would exceed allowed memory. (out of memory)\nCurrently allocated: 7.9 GiB",
+            "CUDA error: out of memory\nCUDA kernel errors might be asynchronously reported",
+            "CUDA error: out of memory when calling `cusparseCreate(handle)`",
+            "CUDA driver error: out of memory",
+            "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+            "cusolver error: CUSOLVER_STATUS_ALLOC_FAILED, when calling `cusolverDnCreate(handle)`",
+            "cuFFT error: CUFFT_ALLOC_FAILED",
+            "cuDNN error: CUDNN_STATUS_ALLOC_FAILED",
+            "cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_HOST_ALLOCATION_FAILED",
+            "cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED",
+            "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to \
+             allocate 9 bytes. Error code 12 (Cannot allocate memory)",
+            "std::bad_alloc",
+            "sort: failed to get memory buffer: std::bad_alloc: cudaErrorMemoryAllocation: out of memory",
+            "The following operation failed in the TorchScript interpreter.\nTraceback of TorchScript (most recent call \
+             last):\nRuntimeError: CUDA out of memory. Tried to allocate 2.00 GiB.\n",
+        ] {
+            assert_eq!(
+                status(message),
+                abi::TOOLPOOL_ERR_OUT_OF_MEMORY,
+                "{message}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_error_that_poisons_a_context_is_a_lost_device() {
+        for message in [
+            "CUDA error: an illegal memory access was encountered\nSearch for `cudaErrorIllegalAddress' in",
+            "CUDA driver error: an illegal memory access was encountered",
+            "radix_sort: failed on 1st step: cudaErrorIllegalAddress: an illegal memory access was encountered",
+            "CUDA error: Invalid access of peer GPU memory over nvlink or a hardware error",
+            "CUDA error: the launch timed out and was terminated",
+            "CUDA error: device-side assert triggered",
+            "CUDA error: hardware stack error",
+            "CUDA error: an illegal instruction was encountered",
+            "CUDA error: misaligned address",
+            "CUDA error: operation not supported on global/shared address space",
+            "CUDA error: invalid program counter",
+            "CUDA error: unspecified launch failure",
+            "CUDA error: unspecified launch failure in prior launch",
+            "CUDA error: tensor memory not completely freed",
+            "CUDA error: the MPS client has been terminated by the server",
+            "CUDA error: an async error has occured in external entity outside of CUDA",
+            "CUDA error: uncorrectable ECC error encountered",
+            "CUDA error: uncorrectable NVLink error detected during the execution",
+            "CUDA error: context is destroyed",
+            "CUDA error: driver shutting down",
+        ] {
+            assert_eq!(status(message), abi::TOOLPOOL_ERR_DEVICE_LOST, "{message}");
+        }
+    }
+
+    #[test]
+    fn other_messages_are_failures() {
+        for message in [
+            "mat1 and mat2 shapes cannot be multiplied",
+            "CUDA error: unknown error",
+            "CUDA error: too many resources requested for launch",
+            "CUDA error: CUDA-capable device(s) is/are busy or unavailable",
+            "CUDA error: CUBLAS_STATUS_EXECUTION_FAILED when calling `cublasSgemm(…)`",
+        ] {
+            assert_eq!(status(message), abi::TOOLPOOL_ERR_FAILED, "{message}");
+        }
+    }
+
+    /// The status of `error` on cuda:1, which answers with `code`.
+    fn status_on_cuda(error: Error, code: Option<i32>) -> i32 {
+        let answer = |index| {
+            assert_eq!(index, 1);
+            let message = "CUDA error: some error\nand advice".to_owned();
+            code.map(|code| Trouble { code, message })
+        };
+        error.on(Device::Cuda(1), answer).status()
+    }
+
+    #[test]
+    fn a_device_that_answers_every_question_with_an_error_is_lost() {
+        let failed = || Error::from_torch("CUDA error: CUBLAS_STATUS_EXECUTION_FAILED");
+        assert_eq!(status_on_cuda(failed(), None), abi::TOOLPOOL_ERR_FAILED);
+        // An illegal address, an unknown error, and one that is not in the documents yet.
+        for code in [700, 999, 5000] {
+            assert_eq!(
+                status_on_cuda(failed(), Some(code)),
+                abi::TOOLPOOL_ERR_DEVICE_LOST,
+                "{code}"
+            );
+        }
+        for code in [2, 3, 35, 46, 100, 101, 900, 906] {
+            assert_eq!(
+                status_on_cuda(failed(), Some(code)),
+                abi::TOOLPOOL_ERR_FAILED,
+                "{code}"
+            );
+        }
+    }
+
+    #[test]
+    fn whatever_the_error_is_the_device_is_asked() {
+        for error in [
+            Error::Argument("a".into()),
+            Error::Host(abi::TOOLPOOL_ERR_CONTRACT, "b".into()),
+            Error::Panicked("c".into()),
+        ] {
+            assert_eq!(
+                status_on_cuda(error, Some(700)),
+                abi::TOOLPOOL_ERR_DEVICE_LOST
+            );
+        }
+    }
+
+    #[test]
+    fn a_lost_device_has_both_messages() {
+        let answer = |_| {
+            let message = "CUDA error: unknown error\nand advice".to_owned();
+            Some(Trouble { code: 999, message })
+        };
         assert_eq!(
-            status("CUDA out of memory. Tried to allocate 2.00 GiB.\nException raised from malloc"),
-            abi::TOOLPOOL_ERR_OUT_OF_MEMORY
+            Error::Failed("no result".into())
+                .on(Device::Cuda(1), answer)
+                .to_string(),
+            "no result; asked after that, cuda:1 answers: CUDA error: unknown error"
         );
-        assert_eq!(
-            status(
-                "[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"
-            ),
-            abi::TOOLPOOL_ERR_OUT_OF_MEMORY
-        );
-        assert_eq!(
-            status("CUDA error: an illegal memory access was encountered"),
-            abi::TOOLPOOL_ERR_DEVICE_LOST
-        );
-        assert_eq!(
-            status("mat1 and mat2 shapes cannot be multiplied"),
-            abi::TOOLPOOL_ERR_FAILED
-        );
+    }
+
+    #[test]
+    fn what_is_known_without_a_question_is_not_asked() {
+        let nobody = |_| panic!("asked");
+        let lost = Error::from_torch("CUDA error: misaligned address").on(Device::Cuda(0), nobody);
+        assert_eq!(lost.status(), abi::TOOLPOOL_ERR_DEVICE_LOST);
+        let full = Error::from_torch("CUDA out of memory").on(Device::Cuda(0), nobody);
+        assert_eq!(full.status(), abi::TOOLPOOL_ERR_OUT_OF_MEMORY);
+        let raised = Error::from_torch("misaligned address").on(Device::Cpu, nobody);
+        assert_eq!(raised.status(), abi::TOOLPOOL_ERR_FAILED);
+        let failed = Error::Failed("no result".into()).on(Device::Cpu, nobody);
+        assert_eq!(failed.status(), abi::TOOLPOOL_ERR_FAILED);
     }
 
     #[test]

@@ -16,6 +16,11 @@ impl Shared {
     pub fn new(tensor: Tensor) -> Self {
         Shared(tensor)
     }
+
+    /// Bytes of its elements.
+    pub fn bytes(&self) -> u64 {
+        (self.numel() * self.kind().elt_size_in_bytes()) as u64
+    }
 }
 
 impl std::ops::Deref for Shared {

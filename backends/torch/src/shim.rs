@@ -2,7 +2,7 @@
 
 pub mod model;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Trouble};
 use std::ffi::{CStr, c_char, c_int};
 use std::ptr::{self, NonNull};
 use tch::Tensor;
@@ -23,6 +23,7 @@ struct RawEvent {
 
 unsafe extern "C" {
     fn toolpool_shim_load_cuda(devices: *mut c_int, message: *mut c_char) -> c_int;
+    fn toolpool_shim_trouble(device: c_int, message: *mut c_char) -> c_int;
     fn toolpool_shim_stream_new(
         device: c_int,
         out: *mut *mut RawStream,
@@ -78,20 +79,26 @@ const OUT_OF_MEMORY: c_int = 1;
 /// Bytes of a message: kMessage of `shim/guard.hpp`.
 const MESSAGE: usize = 8192;
 
-/// Calls a function of the shim with room for its message.
-fn call(function: impl FnOnce(*mut c_char) -> c_int) -> Result<()> {
+/// Calls a function of the shim with room for its message: none if it returns OK, else what it returns and the message.
+fn answer(function: impl FnOnce(*mut c_char) -> c_int) -> Option<(c_int, String)> {
     let mut message = [0 as c_char; MESSAGE];
     let status = function(message.as_mut_ptr());
     if status == OK {
-        return Ok(());
+        return None;
     }
-    // SAFETY: on failure the shim leaves a NUL-terminated text that fits.
-    let text = unsafe { CStr::from_ptr(message.as_ptr()) }.to_string_lossy();
-    match status {
-        OUT_OF_MEMORY => Err(Error::OutOfMemory(
+    // SAFETY: where it returns something else the shim leaves a NUL-terminated text that fits.
+    let text = unsafe { CStr::from_ptr(message.as_ptr()) };
+    Some((status, text.to_string_lossy().into_owned()))
+}
+
+/// Calls a function of the shim that returns a status.
+fn call(function: impl FnOnce(*mut c_char) -> c_int) -> Result<()> {
+    match answer(function) {
+        None => Ok(()),
+        Some((OUT_OF_MEMORY, text)) => Err(Error::OutOfMemory(
             text.lines().next().unwrap_or_default().to_owned(),
         )),
-        _ => Err(Error::from_torch(&text)),
+        Some((_, text)) => Err(Error::from_torch(&text)),
     }
 }
 
@@ -108,6 +115,14 @@ pub fn load_cuda() -> Result<usize> {
     // SAFETY: both pointers are writable.
     call(|message| unsafe { toolpool_shim_load_cuda(&mut devices, message) })?;
     Ok(devices as usize)
+}
+
+/// The error that CUDA answers with when it is asked how device `index` is; none where all is well or CUDA is not loaded.
+/// The question queues nothing and does not wait.
+pub fn trouble(index: usize) -> Option<Trouble> {
+    // SAFETY: the message is writable.
+    answer(|message| unsafe { toolpool_shim_trouble(index as c_int, message) })
+        .map(|(code, message)| Trouble { code, message })
 }
 
 /// A CUDA stream of its own.
@@ -221,4 +236,38 @@ pub fn linear_gelu(bias: &Tensor, x: &Tensor, weight: &Tensor) -> Result<Tensor>
     tensor(|out, message| unsafe {
         toolpool_shim_linear_gelu(bias.as_ptr(), x.as_ptr(), weight.as_ptr(), out, message)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A function of the shim that returns `status` with `text`.
+    fn ends_with(status: c_int, text: &CStr) -> Result<()> {
+        call(|message| {
+            // SAFETY: the message is writable and longer than the text.
+            unsafe { ptr::copy(text.as_ptr(), message, text.count_bytes() + 1) };
+            status
+        })
+    }
+
+    #[test]
+    fn out_of_memory_is_known_by_its_type_or_by_its_words() {
+        assert!(ends_with(OK, c"").is_ok());
+        let by_type = ends_with(
+            OUT_OF_MEMORY,
+            c"the pool of this device is exhausted\nadvice",
+        );
+        assert!(
+            matches!(by_type, Err(Error::OutOfMemory(text)) if text == "the pool of this device is exhausted")
+        );
+        let by_words = ends_with(2, c"CUDA driver error: out of memory");
+        assert!(matches!(by_words, Err(Error::OutOfMemory(_))));
+        assert!(matches!(ends_with(2, c"bad shape"), Err(Error::Failed(_))));
+    }
+
+    #[test]
+    fn no_device_is_in_trouble_before_cuda_is_loaded() {
+        assert!(trouble(0).is_none());
+    }
 }

@@ -22,8 +22,17 @@ pub trait Tool: Sized + Send + Sync + 'static {
         0
     }
 
-    /// Bytes of the device's memory that its weights take there, however many workers share them; 0 if unknown.
+    /// Bytes of the device's memory that a load will take there; 0 if unknown.
     fn memory(&self, place: Place) -> u64;
+
+    /// Bytes of the device's memory that the load of `worker` has taken there; 0 if unknown. Weights that workers of one
+    /// device share are told in full by each.
+    fn taken(worker: &Self::Worker) -> u64;
+
+    /// Whether workers of one device share none of that memory.
+    fn memory_apart(&self) -> bool {
+        false
+    }
 
     /// Whether the source is a program.
     fn runs_code(&self) -> bool;

@@ -9,6 +9,13 @@ pub struct Norm {
     pub eps: f32,
 }
 
+impl Norm {
+    /// Bytes of both.
+    pub fn bytes(&self) -> u64 {
+        (size_of_val(&*self.weight) + size_of_val(&*self.bias)) as u64
+    }
+}
+
 /// Calls `$body` with the widest vectors that the processor has.
 macro_rules! widest {
     ($avx512:ident, $avx2:ident, $generic:ident, ($($name:ident: $type:ty),*)) => {

@@ -40,6 +40,14 @@ struct Layer {
     down: Linear,
 }
 
+impl Layer {
+    fn bytes(&self) -> u64 {
+        let linear = [&self.qkv, &self.attention_out, &self.up, &self.down].map(Linear::bytes);
+        let norms = [&self.attention_norm, &self.norm].map(Norm::bytes);
+        linear.iter().chain(&norms).sum()
+    }
+}
+
 /// A linear layer whose bias the kernel after it adds.
 struct Linear {
     /// \[in, out\], a transposed view of the checkpoint's rows.
@@ -59,6 +67,10 @@ impl Linear {
         bias.resize(bias.len() + slack, 0.0);
         let weight = Shared::new(Tensor::f_cat(&weights, 0)?.f_to_kind(kind)?.f_tr()?);
         Ok(Linear { weight, bias })
+    }
+
+    fn bytes(&self) -> u64 {
+        self.weight.bytes() + size_of_val(&*self.bias) as u64
     }
 
     /// out = x·W
@@ -117,6 +129,14 @@ impl Weights {
             config,
         })
     }
+
+    fn bytes(&self) -> u64 {
+        let floats = size_of_val(&*self.embedding) + size_of_val(&*self.frequencies);
+        let layers: u64 = self.layers.iter().map(Layer::bytes).sum();
+        let heads = self.lm_head.as_ref().map_or(0, LmHead::bytes)
+            + self.contact_head.as_ref().map_or(0, ContactHead::bytes);
+        floats as u64 + layers + self.last_norm.bytes() + heads
+    }
 }
 
 /// Scratch memory of one thread.
@@ -170,6 +190,11 @@ impl Worker {
             team,
             rows,
         })
+    }
+
+    /// Bytes of the weights.
+    pub fn weight_bytes(&self) -> u64 {
+        self.weights.bytes()
     }
 
     /// Computes what `request` wants of `batch`.

@@ -37,6 +37,12 @@ struct Affine {
     bias: Shared,
 }
 
+impl Affine {
+    fn bytes(&self) -> u64 {
+        self.weight.bytes() + self.bias.bytes()
+    }
+}
+
 struct Layer {
     attention_norm: Affine,
     qkv: Affine,
@@ -44,6 +50,22 @@ struct Layer {
     norm: Affine,
     up: Affine,
     down: Affine,
+}
+
+impl Layer {
+    fn bytes(&self) -> u64 {
+        [
+            &self.attention_norm,
+            &self.qkv,
+            &self.attention_out,
+            &self.norm,
+            &self.up,
+            &self.down,
+        ]
+        .map(Affine::bytes)
+        .iter()
+        .sum()
+    }
 }
 
 impl Weights {
@@ -100,6 +122,13 @@ impl Weights {
             kind,
         })
     }
+
+    /// Bytes on the device.
+    fn bytes(&self) -> u64 {
+        let around = self.embedding.bytes() + self.frequencies.bytes() + self.last_norm.bytes();
+        let layers: u64 = self.layers.iter().map(Layer::bytes).sum();
+        around + layers + self.lm_head.as_ref().map_or(0, LmHead::bytes)
+    }
 }
 
 /// Which kernel computes the attention.
@@ -155,6 +184,11 @@ impl Worker {
             stream,
             attention,
         })
+    }
+
+    /// Bytes of the weights on the device.
+    pub fn weight_bytes(&self) -> u64 {
+        self.weights.bytes()
     }
 
     /// Queues what `request` wants of `batch`; the results may be read once their event has been reached.

@@ -81,6 +81,21 @@ impl LmHead {
         }))
     }
 
+    /// Bytes of its weights on their device.
+    pub fn bytes(&self) -> u64 {
+        [
+            &self.dense,
+            &self.dense_bias,
+            &self.norm,
+            &self.norm_bias,
+            &self.decoder,
+            &self.bias,
+        ]
+        .map(Shared::bytes)
+        .iter()
+        .sum()
+    }
+
     /// Logits \[rows, 33\] in fp32 of hidden states \[rows, d\] after the last layer norm.
     pub fn forward(&self, states: &Tensor) -> Result<Tensor> {
         let width = states.size()[1];
@@ -118,6 +133,11 @@ impl ContactHead {
             heads: checkpoint.config.heads,
             bias: checkpoint.values("contact_head.regression.bias")?[0],
         }))
+    }
+
+    /// Bytes of its weights, which are in the host's memory.
+    pub fn bytes(&self) -> u64 {
+        size_of_val(&*self.weights) as u64
     }
 
     /// Weights of the heads of `layer`, counted from 0.

@@ -25,6 +25,8 @@ mod gpu;
 mod gpu_tests;
 mod heads;
 pub mod hub;
+#[cfg(test)]
+mod memory_tests;
 pub mod names;
 pub mod options;
 mod share;

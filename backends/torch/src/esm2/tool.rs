@@ -140,6 +140,14 @@ impl tool::Tool for Tool {
         (self.parameters * element) as u64
     }
 
+    /// Its weights; the memory of a worker of the CPU for its batches is not known yet.
+    fn taken(worker: &Worker) -> u64 {
+        match &worker.engine {
+            Engine::Cpu(worker) => worker.weight_bytes(),
+            Engine::Gpu(worker) => worker.weight_bytes(),
+        }
+    }
+
     fn runs_code(&self) -> bool {
         false
     }

@@ -21,6 +21,7 @@ pub mod options;
 mod spec;
 mod split;
 mod tool;
+mod weights;
 mod wiring;
 
 pub use archive::{Format, look};

@@ -6,7 +6,7 @@ use super::options::{Batching, Cost, Options};
 use super::spec::Spec;
 use super::split::{Output, Place as ItemPlace};
 use super::wiring::{Item, Wiring};
-use super::{dtype, groups};
+use super::{dtype, groups, weights};
 use crate::cpu::team::compute_with;
 use crate::error::{Error, Result};
 use crate::exchange::{Exchange, View};
@@ -129,9 +129,19 @@ impl tool::Tool for Tool {
         })
     }
 
-    /// Weights are most of the file.
-    fn memory(&self, _: Place) -> u64 {
-        std::fs::metadata(&self.path).map_or(0, |file| file.len())
+    /// Weights are most of the file; those of a module in the type that they are cast to, once it is loaded.
+    fn memory(&self, place: Place) -> u64 {
+        let kind = self.options.dtype.on(place.device, place.capability);
+        weights::bytes(&self.path, kind)
+    }
+
+    fn taken(worker: &Worker) -> u64 {
+        worker.model.bytes().unwrap_or(0)
+    }
+
+    /// A package has a runner for each worker, with constants of its own.
+    fn memory_apart(&self) -> bool {
+        self.format == Format::Package
     }
 
     fn runs_code(&self) -> bool {

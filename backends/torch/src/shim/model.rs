@@ -14,6 +14,7 @@ struct RawModel {
 }
 
 type OnText = unsafe extern "C" fn(*mut c_void, *const c_char);
+type OnBytes = unsafe extern "C" fn(*mut c_void, *const c_void, usize);
 type OnPair = unsafe extern "C" fn(*mut c_void, *const c_char, *const c_char);
 type OnInput = unsafe extern "C" fn(*mut c_void, *const c_char, bool);
 type OnOutput = unsafe extern "C" fn(*mut c_void, *const c_char, *mut C_tensor);
@@ -22,6 +23,13 @@ unsafe extern "C" {
     fn toolpool_shim_archive(
         path: *const c_char,
         entry: OnText,
+        user: *mut c_void,
+        message: *mut c_char,
+    ) -> c_int;
+    fn toolpool_shim_archive_file(
+        path: *const c_char,
+        name: *const c_char,
+        entry: OnBytes,
         user: *mut c_void,
         message: *mut c_char,
     ) -> c_int;
@@ -45,6 +53,11 @@ unsafe extern "C" {
         message: *mut c_char,
     ) -> c_int;
     fn toolpool_shim_model_free(model: *mut RawModel);
+    fn toolpool_shim_model_bytes(
+        model: *const RawModel,
+        bytes: *mut u64,
+        message: *mut c_char,
+    ) -> c_int;
     fn toolpool_shim_model_inputs(
         model: *const RawModel,
         entry: OnInput,
@@ -114,6 +127,17 @@ unsafe extern "C" fn on_text(user: *mut c_void, text: *const c_char) {
     unsafe { push(user, owned(text)) }
 }
 
+unsafe extern "C" fn on_bytes(user: *mut c_void, data: *const c_void, bytes: usize) {
+    if bytes == 0 {
+        return;
+    }
+    // SAFETY: as in `on_text`; the shim shows so many bytes.
+    unsafe {
+        let data = std::slice::from_raw_parts(data.cast::<u8>(), bytes);
+        push(user, data.to_vec())
+    }
+}
+
 unsafe extern "C" fn on_pair(user: *mut c_void, key: *const c_char, value: *const c_char) {
     // SAFETY: as in `on_text`.
     unsafe { push(user, (owned(key), owned(value))) }
@@ -155,6 +179,16 @@ pub fn archive(path: &Path) -> Result<Vec<String>> {
     collected(|list, message| unsafe {
         toolpool_shim_archive(path.as_ptr(), on_text, list, message)
     })
+}
+
+/// The contents of one file in a zip of PyTorch, named as [`archive`] names it.
+pub fn archive_file(path: &Path, name: &CStr) -> Result<Vec<u8>> {
+    let path = c_path(path);
+    // SAFETY: as in `archive`.
+    let files: Vec<Vec<u8>> = collected(|list, message| unsafe {
+        toolpool_shim_archive_file(path.as_ptr(), name.as_ptr(), on_bytes, list, message)
+    })?;
+    Ok(files.concat())
 }
 
 /// Keys and values that a package says about itself.
@@ -204,6 +238,14 @@ impl Model {
             toolpool_shim_package_load(path.as_ptr(), number(device), &mut out, message)
         })?;
         made(out).map(Model)
+    }
+
+    /// Bytes of its device's memory that it holds: a module's parameters and buffers; of a package what its load took.
+    pub fn bytes(&self) -> Result<u64> {
+        let mut bytes = 0;
+        // SAFETY: the model lives; both other pointers are writable.
+        call(|message| unsafe { toolpool_shim_model_bytes(self.0.as_ptr(), &mut bytes, message) })?;
+        Ok(bytes)
     }
 
     /// A module's inputs by name, and whether each is required; none for a package.
