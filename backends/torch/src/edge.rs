@@ -180,6 +180,7 @@ impl Given<'_> {
         callbacks.batch_budget = handle.tool.batch_budget();
         callbacks.batch_budget_most = handle.tool.batch_budget_most();
         callbacks.runs_code = handle.tool.runs_code().into();
+        callbacks.memory_apart = handle.tool.memory_apart().into();
         callbacks.identity = handle.identity.as_ptr();
         *self.user = Box::into_raw(handle).cast();
         Ok(())
