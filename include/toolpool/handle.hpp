@@ -87,6 +87,9 @@ template <class T, void (*free)(T *)> class Handle {
 
     /// Takes over a handle of toolpool.h.
     explicit Handle(T *handle) noexcept : handle_(handle) {}
+    /// 0 is no handle, but what was meant as something else: a number of devices, a name.
+    explicit Handle(int) = delete;
+    explicit Handle(std::nullptr_t) = delete;
 
     /// The handle, for calls of toolpool.h. It stays owned here; null after a move.
     [[nodiscard]] T *get() const noexcept { return handle_.get(); }

@@ -29,8 +29,9 @@ class Devices {
     /// Every visible GPU; where there is none, CPU workers.
     Devices() = default;
 
-    /// @param text  "auto", "all", "2", "cuda:0,cuda:2", "cuda:0*2", "cpu*4" ...
-    Devices(const char *text) : text_(text) {}
+    /// @param text  "auto", "all", "2", "cuda:0,cuda:2", "cuda:0*2", "cpu*4" ...; NULL, as getenv()
+    ///              may give it: "auto"
+    Devices(const char *text) : text_(text != nullptr ? text : "auto") {}
     Devices(std::string text) : text_(std::move(text)) {}
 
     /// Every visible GPU, of which there must be one.

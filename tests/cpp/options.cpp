@@ -32,6 +32,8 @@ void devices_by_name() {
     CHECK(Devices::cpu().text() == "cpu*1" && Devices::cpu(4).text() == "cpu*4");
     CHECK(Devices("cuda:0*2").text() == "cuda:0*2" && Devices(std::string("cpu")).text() == "cpu");
     CHECK(toolpool::devices(Devices::cpu(3)).size() == 3);
+    const char *const unset = nullptr;
+    CHECK(Devices(unset).text() == "auto" && Devices(nullptr).text() == "auto");
     const toolpool::Pool pool{Devices::cpu(2)};
     CHECK(pool.slots().size() == 2);
 }
