@@ -209,6 +209,8 @@ void lent_memory_is_for_run_alone() {
     const Items items = Items::borrow("GAV", offsets, 1, nullptr);
     CHECK(!pool.run(tool, items).partial());
     CHECK(error_of([&] { (void)pool.submit(tool, items); }).status() == TOOLPOOL_ERR_ARGUMENT);
+    CHECK(error_of([&] { (void)pool.run(tool, items, {{"dedup", "true"}}); }).status() ==
+          TOOLPOOL_ERR_ARGUMENT);
 }
 
 } // namespace
