@@ -169,8 +169,8 @@ class Tool : public detail::Handle<toolpool_tool_t, toolpool_tool_free> {
 #endif
 
     /// Sets an option, checked at once. An Error leaves the tool as it was.
-    Fallible<void> set(const std::string &key, const std::string &value) {
-        return detail::deliver(detail::done(toolpool_tool_set, get(), key, value));
+    Fallible<void> set(const std::string &key, const OptionValue &value) {
+        return detail::deliver(detail::done(toolpool_tool_set, get(), key, value.text()));
     }
 
     /// Makes a tool of lambdas, with a state for each worker.
