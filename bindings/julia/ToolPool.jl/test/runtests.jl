@@ -1,3 +1,4 @@
+using Base.CoreLogging: NullLogger, SimpleLogger, with_logger
 using Test
 using ToolPool
 
