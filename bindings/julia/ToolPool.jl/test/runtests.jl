@@ -5,6 +5,16 @@ using ToolPool
 text(item, name = "output") = String(copy(item[name]))
 on_cpu(f, slots = 2) = ToolPool.open(f, "cpu*$slots")
 
+# What `f` throws, in words.
+function message_of(f)
+    try
+        f()
+        "nothing was thrown"
+    catch reason
+        sprint(showerror, reason)
+    end
+end
+
 # Waits for what another task or thread is about to do. Nothing is judged by how long it takes, but a hang ends.
 function eventually(condition)
     timedwait(condition, 120.0; pollint = 0.001) == :ok
