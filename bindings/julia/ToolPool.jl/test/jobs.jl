@@ -16,9 +16,28 @@
             @test (now.total, now.done, now.failed, now.unique, now.running) == (3, 3, 0, 2, 0)
             results = job[]
             how = report(results)
+            @test (how.summary.tool, how.summary.total, how.summary.done, how.summary.unique) == ("echo", 3, 3, 2)
+            @test how.summary.elapsed_s > 0 && how.summary.remaining_s == 0 && how.summary.stopped === nothing
+            @test [(s.slot, s.device, s.lost) for s in how.slots] == [(0, "cpu", nothing), (1, "cpu", nothing)]
+            @test sum(s.items for s in how.slots) == 2 && all(s.busy_s isa Float64 for s in how.slots)
+            @test isempty(how.counts)
             @test occursin("\"unique\": 2", how.json)
             @test occursin("traceEvents", how.trace)
             @test startswith(how.timeline, "<svg")
+        end
+
+        @testset "the report of a job under way, and of one that was stopped" begin
+            gate = Channel{Nothing}(0)
+            job = submit(pool, JuliaTool(items -> (take!(gate); items); batch_items = 1), 1:3)
+            eventually(() -> progress(job).running == 2)
+            @test report(job).summary.remaining_s === nothing && report(job).summary.done == 0
+            cancel(job)
+            foreach(_ -> put!(gate, nothing), 1:2)
+            wait(job)
+            how = report(job)
+            close(job)
+            @test how.summary.stopped.status == :ERR_CANCELLED && !isempty(how.summary.stopped.message)
+            @test how.summary.done == 2
         end
 
         @testset "two tasks use one pool" begin
