@@ -12,7 +12,8 @@ concerns the batch, which is split until the guilty item stands alone; `OutOfMem
 With `load(device)`, called once for each slot, the function is called as `run(loaded, items)`. `batch_items` is the
 most items of a batch.
 
-Calls are tasks of this process: they take turns where they wait, and those of pure Julia code do not run at once.
+Calls are tasks of this process: they take turns where they wait, and those of pure Julia code do not run at once, also
+with several threads, unless they hand it to these: `items -> fetch(Threads.@spawn work(items))`.
 Neither they nor the tasks that they start may wait for a pool.
 """
 struct JuliaTool

@@ -66,7 +66,7 @@
         @testset "nor do the tasks that it starts" begin
             nested() = length(run(pool, Echo(), ["a"]; time_limit = 60)) # so that a hang ends
             for ask in (() -> fetch(@async nested()), () -> fetch(@async fetch(@async nested())),
-                        () -> with_logger(nested, NullLogger()))
+                        () -> fetch(Threads.@spawn nested()), () -> with_logger(nested, NullLogger()))
                 results = run(pool, items -> [ask() for _ in items], 1:2)
                 @test occursin("wait for itself", results[1].error.message)
             end
