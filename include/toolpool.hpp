@@ -129,8 +129,8 @@ struct DeviceList : Handle<toolpool_devices_t, toolpool_devices_free> {
         std::vector<Device> devices(toolpool_devices_len(get()), Device TOOLPOOL_DEVICE_INIT);
         Result<void> filled;
         for (std::size_t index = 0; filled && index < devices.size(); ++index)
-            filled = done(toolpool_devices_get, get(), index, &devices[index]);
-        return after(filled, std::move(devices));
+            filled = detail::done(toolpool_devices_get, get(), index, &devices[index]);
+        return detail::after(filled, std::move(devices));
     }
 };
 
@@ -225,10 +225,8 @@ namespace detail {
 
 /// @param devices  none: what is visible
 inline Fallible<std::vector<Device>> list(const std::optional<std::string> &devices) {
-    return deliver(
-        make<DeviceList>(toolpool_devices_list, devices).and_then([](const DeviceList &list) {
-            return list.copy();
-        }));
+    return detail::deliver(detail::make<DeviceList>(toolpool_devices_list, devices)
+                               .and_then([](const DeviceList &list) { return list.copy(); }));
 }
 
 } // namespace detail

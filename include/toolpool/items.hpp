@@ -72,7 +72,7 @@ std::vector<toolpool_tensor_t> views(const std::vector<std::vector<T>> &vectors)
     std::vector<toolpool_tensor_t> views;
     views.reserve(vectors.size());
     for (const std::vector<T> &vector : vectors)
-        views.push_back(view(vector.data(), {vector.size()}));
+        views.push_back(toolpool::view(vector.data(), {vector.size()}));
     return views;
 }
 
