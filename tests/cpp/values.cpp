@@ -1,9 +1,11 @@
 // What goes in comes out: items of every kind, outputs of every type, in order.
 #include <algorithm>
 #include <array>
+#include <iterator>
 #include <list>
 #include <memory>
 #include <numeric>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -39,6 +41,23 @@ void strings_of_every_kind_come_back_in_order() {
     CHECK((texts(pool.run(tool, {"x"})) == Strings{"x"}));
     const char *array[] = {"x", "y"};
     CHECK((texts(pool.run(tool, array)) == Strings{"x", "y"}));
+}
+
+/// Words of a stream, which can be read once.
+struct Words {
+    std::istream &stream;
+    auto begin() const { return std::istream_iterator<std::string>(stream); }
+    auto end() const { return std::istream_iterator<std::string>(); }
+};
+
+void ranges_that_can_be_read_once_are_items() {
+    toolpool::Pool pool{"cpu*1"};
+    std::istringstream stream("GAV MKTLL GAV");
+    CHECK(
+        (texts(pool.run(toolpool::Tool{"echo"}, Words{stream})) == Strings{"GAV", "MKTLL", "GAV"}));
+    std::istringstream more("x");
+    toolpool::Items items{"a"};
+    items.add_field("msa", Words{more});
 }
 
 void a_loop_may_run_over_temporary_results() {
@@ -287,6 +306,7 @@ void the_version_is_that_of_the_header() {
 
 int main() {
     strings_of_every_kind_come_back_in_order();
+    ranges_that_can_be_read_once_are_items();
     a_loop_may_run_over_temporary_results();
     algorithms_take_results();
     no_items_give_no_results();
