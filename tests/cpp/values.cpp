@@ -123,6 +123,8 @@ void check_output(const toolpool::Results &results, const char *name, toolpool_d
     const auto values = tensor.as<T>();
     CHECK(values.size() == 6 && !values.empty() && values.data() == tensor.data());
     CHECK(values[0] == static_cast<T>(0) && values[5] == static_cast<T>(1));
+    CHECK(values.front() == values[0] && values.back() == values[5]);
+    static_assert(std::is_same_v<typename decltype(values)::value_type, T>);
     const auto other = error_of([&] { (void)tensor.as<Half>(); });
     CHECK(other.status() == TOOLPOOL_ERR_ARGUMENT && has(other.what(), "float16"));
 }
