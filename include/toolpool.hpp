@@ -105,9 +105,18 @@ class Job : public detail::Handle<toolpool_job_t, toolpool_job_free> {
     }
 
     /// Waits, and takes the results of all items that next() has not given. An Error if the job
-    /// failed as a whole.
+    /// failed as a whole, or if none are left: results can be taken once.
     [[nodiscard]] Fallible<Results> results() {
-        return detail::deliver(Results::from(toolpool_job_results, get()));
+        return detail::deliver(
+            Results::from(toolpool_job_results, get()).and_then([](Results rest) {
+                return rest.get() ? Result<Results>(std::move(rest)) : taken_before();
+            }));
+    }
+
+  private:
+    static Error taken_before() {
+        return {TOOLPOOL_ERR_NOT_FOUND,
+                "all items of this job were taken before; keep the results that were given"};
     }
 };
 
@@ -120,8 +129,8 @@ struct DeviceList : Handle<toolpool_devices_t, toolpool_devices_free> {
         std::vector<Device> devices(toolpool_devices_len(get()), Device TOOLPOOL_DEVICE_INIT);
         Result<void> filled;
         for (std::size_t index = 0; filled && index < devices.size(); ++index)
-            filled = done(toolpool_devices_get, get(), index, &devices[index]);
-        return after(filled, std::move(devices));
+            filled = detail::done(toolpool_devices_get, get(), index, &devices[index]);
+        return detail::after(filled, std::move(devices));
     }
 };
 
@@ -152,16 +161,19 @@ class Pool : public detail::Handle<toolpool_t, toolpool_close> {
             [&] { return Results::from(toolpool_run, get(), tool.get(), items.get()); }));
     }
 
+    /// The same with options. An Error if one is wrong, or items are lent, as for submit().
+    [[nodiscard]] Fallible<Results> run(const Tool &tool, const Items &items,
+                                        const JobOptions &options) {
+        return detail::deliver(submitted(tool, items, options).and_then([](const Job &job) {
+            return Results::from(toolpool_job_results, job.get());
+        }));
+    }
+
     /// Begins a run. Tool, items and options may end before the job. An Error if an option is
     /// wrong, or items are lent: borrowed without an owner.
     [[nodiscard]] Fallible<Job> submit(const Tool &tool, const Items &items,
                                        const JobOptions &options = {}) {
-        return detail::deliver(detail::planned([&] {
-            return options.raw().and_then([&](const detail::RawOptions &raw) {
-                return detail::make<Job>(toolpool_submit, get(), tool.get(), items.get(),
-                                         raw.get());
-            });
-        }));
+        return detail::deliver(submitted(tool, items, options));
     }
 
     /// Loads a tool onto every slot, so that later runs find it warm. The Error is the first
@@ -187,6 +199,15 @@ class Pool : public detail::Handle<toolpool_t, toolpool_close> {
     void close() noexcept { toolpool_close(get()); }
 
   private:
+    Result<Job> submitted(const Tool &tool, const Items &items, const JobOptions &options) {
+        return detail::planned([&] {
+            return options.raw().and_then([&](const detail::RawOptions &raw) {
+                return detail::make<Job>(toolpool_submit, get(), tool.get(), items.get(),
+                                         raw.get());
+            });
+        });
+    }
+
     static Result<Pool> opened(const Devices &devices, const PoolOptions &options) {
         std::vector<toolpool_option_t> raw;
         raw.reserve(options.size());
@@ -204,10 +225,8 @@ namespace detail {
 
 /// @param devices  none: what is visible
 inline Fallible<std::vector<Device>> list(const std::optional<std::string> &devices) {
-    return deliver(
-        make<DeviceList>(toolpool_devices_list, devices).and_then([](const DeviceList &list) {
-            return list.copy();
-        }));
+    return detail::deliver(detail::make<DeviceList>(toolpool_devices_list, devices)
+                               .and_then([](const DeviceList &list) { return list.copy(); }));
 }
 
 } // namespace detail

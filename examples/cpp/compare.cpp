@@ -31,7 +31,7 @@ void print_row(const char *name, const toolpool::Job &job) {
 void compare(const char *file_a, const char *file_b) {
     toolpool::Pool pool; // auto
     const toolpool::Tool a{"torchscript", file_a};
-    const toolpool::Tool b{"aoti", file_b, {{"batch_fill", "2"}}}; // as torch.export compiles
+    const toolpool::Tool b{"aoti", file_b, {{"batch_fill", 2}}}; // as torch.export compiles
     std::vector<std::vector<float>> xs;
     for (std::size_t i = 0; i < points; ++i)
         xs.push_back({static_cast<float>(i) / points});

@@ -113,7 +113,7 @@ class ItemOutputs {
     /// @tparam T     the type of its elements, one for all items; char or std::byte for strings
     /// @param shape  sizes, outermost first; `{}` for a scalar
     template <class T>
-    [[nodiscard]] Fallible<Span<T>> alloc(const std::string &name, const Shape &shape) {
+    [[nodiscard]] Fallible<Span<T>> alloc(const std::string &name, const Shape &shape) const {
         detail::require_dtype<T>();
         void *data = nullptr;
         const auto allocated = detail::done(toolpool_outputs_alloc, outputs_, index_, name,
@@ -126,13 +126,14 @@ class ItemOutputs {
     }
 
     /// Says that the item cannot be done; the others are not affected.
-    Fallible<void> fail(const std::string &message, toolpool_status_t status = TOOLPOOL_ERR_ITEM) {
+    Fallible<void> fail(const std::string &message,
+                        toolpool_status_t status = TOOLPOOL_ERR_ITEM) const {
         return detail::deliver(
             told(toolpool_outputs_fail(outputs_, index_, status, message.c_str())));
     }
 
     /// Adds a remark, which the caller reads by Item::warning().
-    Fallible<void> warn(const std::string &message) {
+    Fallible<void> warn(const std::string &message) const {
         return detail::deliver(told(toolpool_outputs_warn(outputs_, index_, message.c_str())));
     }
 
@@ -159,7 +160,7 @@ class Outputs {
     }
 
     /// Adds `amount`, any number but NaN, to what Report::counts() says of `name`.
-    Fallible<void> count(const std::string &name, double amount) {
+    Fallible<void> count(const std::string &name, double amount) const {
         return detail::deliver(counted(name, amount));
     }
 

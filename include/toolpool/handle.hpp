@@ -52,20 +52,20 @@ inline Error taken(toolpool_status_t status, toolpool_error_t *err) {
 template <class Function, class... Arguments>
 Result<toolpool_status_t> call(Function function, const Arguments &...arguments) {
     const std::string *bad = nullptr;
-    static_cast<void>(((bad = cut_short(arguments)) || ...));
+    static_cast<void>(((bad = detail::cut_short(arguments)) || ...));
     if (bad != nullptr)
-        return nul_error(*bad);
+        return detail::nul_error(*bad);
     toolpool_error_t *err = nullptr;
-    const toolpool_status_t status = function(plain(arguments)..., &err);
+    const toolpool_status_t status = function(detail::plain(arguments)..., &err);
     if (status < 0)
-        return taken(status, err);
+        return detail::taken(status, err);
     return status;
 }
 
 /// The same, of one that tells no more than whether it was done.
 template <class Function, class... Arguments>
 Result<void> done(Function function, const Arguments &...arguments) {
-    const auto status = call(function, arguments...);
+    const auto status = detail::call(function, arguments...);
     return status ? Result<void>() : status.error();
 }
 
@@ -73,7 +73,7 @@ Result<void> done(Function function, const Arguments &...arguments) {
 template <class Owner, class Function, class... Arguments>
 Result<Owner> make(Function function, const Arguments &...arguments) {
     typename Owner::Raw *raw = nullptr;
-    const auto status = call(function, arguments..., &raw);
+    const auto status = detail::call(function, arguments..., &raw);
     if (!status)
         return status.error();
     return Owner(raw);
@@ -87,6 +87,9 @@ template <class T, void (*free)(T *)> class Handle {
 
     /// Takes over a handle of toolpool.h.
     explicit Handle(T *handle) noexcept : handle_(handle) {}
+    /// 0 is no handle, but what was meant as something else: a number of devices, a name.
+    explicit Handle(int) = delete;
+    explicit Handle(std::nullptr_t) = delete;
 
     /// The handle, for calls of toolpool.h. It stays owned here; null after a move.
     [[nodiscard]] T *get() const noexcept { return handle_.get(); }

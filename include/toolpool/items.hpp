@@ -40,12 +40,33 @@ template <class Borrow> auto keep_alive(Owner owner, const Borrow &borrow) {
     return result;
 }
 
+template <class Range>
+using Category =
+    typename std::iterator_traits<decltype(std::begin(std::declval<Range &>()))>::iterator_category;
+
+/// Whether going over a range leaves it as it is, and makes none of its elements anew.
+template <class Range, class = void> struct IsLasting : std::false_type {};
+template <class Range>
+struct IsLasting<Range, std::void_t<Category<Range>>>
+    : std::is_base_of<std::forward_iterator_tag, Category<Range>> {};
+
 /// Strings one after the other, in Arrow's layout.
 struct Packed {
     std::string data;
     std::vector<std::int64_t> offsets{0};
 
-    template <class Range> explicit Packed(const Range &range) {
+    template <class Range> explicit Packed(Range &range) {
+        if constexpr (IsLasting<Range>::value)
+            reserve(range);
+        for (auto &&item : range) {
+            data.append(std::string_view(item));
+            offsets.push_back(static_cast<std::int64_t>(data.size()));
+        }
+    }
+    std::size_t size() const noexcept { return offsets.size() - 1; }
+
+  private:
+    template <class Range> void reserve(Range &range) {
         std::size_t bytes = 0, count = 0;
         for (auto &&item : range) {
             bytes += std::string_view(item).size();
@@ -53,18 +74,13 @@ struct Packed {
         }
         data.reserve(bytes);
         offsets.reserve(count + 1);
-        for (auto &&item : range) {
-            data.append(std::string_view(item));
-            offsets.push_back(static_cast<std::int64_t>(data.size()));
-        }
     }
-    std::size_t size() const noexcept { return offsets.size() - 1; }
 };
 
 /// Ranges whose elements are strings: char pointers, std::string, std::string_view ...
 template <class Range>
 using IfStrings = std::enable_if_t<
-    std::is_convertible_v<decltype(*std::begin(std::declval<const Range &>())), std::string_view>>;
+    std::is_convertible_v<decltype(*std::begin(std::declval<Range &>())), std::string_view>>;
 
 /// A view of each vector as a tensor of one dimension.
 template <class T>
@@ -72,7 +88,7 @@ std::vector<toolpool_tensor_t> views(const std::vector<std::vector<T>> &vectors)
     std::vector<toolpool_tensor_t> views;
     views.reserve(vectors.size());
     for (const std::vector<T> &vector : vectors)
-        views.push_back(view(vector.data(), {vector.size()}));
+        views.push_back(toolpool::view(vector.data(), {vector.size()}));
     return views;
 }
 
@@ -91,7 +107,7 @@ class Items : public detail::Handle<toolpool_items_t, toolpool_items_free> {
 
     /// The same, of any range of strings.
     template <class Range, class = detail::IfStrings<Range>>
-    [[nodiscard]] static Fallible<Items> of(const Range &strings) {
+    [[nodiscard]] static Fallible<Items> of(Range &&strings) {
         return detail::deliver(copied(strings));
     }
 
@@ -99,7 +115,7 @@ class Items : public detail::Handle<toolpool_items_t, toolpool_items_free> {
     /// of(), so that calls take strings for items.
     Items(std::initializer_list<std::string_view> strings) : Items(of(strings)) {}
     template <class Range, class = detail::IfStrings<Range>>
-    Items(const Range &strings) : Items(of(strings)) {}
+    Items(Range &&strings) : Items(of(strings)) {}
 #endif
 
     /// Items in memory that stays where it is, as in Arrow: item i lies from `data[offsets[i]]` to
@@ -172,7 +188,7 @@ class Items : public detail::Handle<toolpool_items_t, toolpool_items_free> {
     /// Adds one more string to each item, copied. An Error unless there are size() of them.
     template <class Range = std::initializer_list<std::string_view>,
               class = detail::IfStrings<Range>>
-    Fallible<void> add_field(const std::string &name, const Range &strings) {
+    Fallible<void> add_field(const std::string &name, Range &&strings) {
         const auto packed = std::make_shared<const detail::Packed>(strings);
         return add_field(name, packed->data.data(), packed->offsets.data(), packed->size(), packed);
     }
@@ -198,7 +214,7 @@ class Items : public detail::Handle<toolpool_items_t, toolpool_items_free> {
     [[nodiscard]] std::size_t size() const noexcept { return toolpool_items_len(get()); }
 
   private:
-    template <class Range> static Result<Items> copied(const Range &strings) {
+    template <class Range> static Result<Items> copied(Range &strings) {
         const auto packed = std::make_shared<const detail::Packed>(strings);
         return borrowed(packed->data.data(), packed->offsets.data(), packed->size(), packed);
     }

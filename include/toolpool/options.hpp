@@ -7,13 +7,15 @@
 #ifndef TOOLPOOL_OPTIONS_HPP
 #define TOOLPOOL_OPTIONS_HPP
 
+#include <charconv>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
-#include <locale>
-#include <sstream>
+#include <iterator>
 #include <string>
+#include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -29,8 +31,9 @@ class Devices {
     /// Every visible GPU; where there is none, CPU workers.
     Devices() = default;
 
-    /// @param text  "auto", "all", "2", "cuda:0,cuda:2", "cuda:0*2", "cpu*4" ...
-    Devices(const char *text) : text_(text) {}
+    /// @param text  "auto", "all", "2", "cuda:0,cuda:2", "cuda:0*2", "cpu*4" ...; NULL, as getenv()
+    ///              may give it: "auto"
+    Devices(const char *text) : text_(text != nullptr ? text : "auto") {}
     Devices(std::string text) : text_(std::move(text)) {}
 
     /// Every visible GPU, of which there must be one.
@@ -59,17 +62,54 @@ class Devices {
     std::string text_ = "auto";
 };
 
-/// Options as text, set in their order. A value; what is wrong with one is said by the call that
-/// takes them.
+namespace detail {
+
+/// Of a char nobody knows whether it is a letter or a number.
+template <class T>
+inline constexpr bool is_number = std::is_arithmetic_v<T> && !std::is_same_v<T, char>;
+
+/// As few digits as tell it from any other number. The locale has no say.
+template <class Number> std::string decimal(Number number) {
+    char digits[64];
+    const auto written = std::to_chars(std::begin(digits), std::end(digits), number);
+    return std::string(digits, written.ptr);
+}
+inline std::string decimal(bool value) { return value ? "true" : "false"; }
+
+} // namespace detail
+
+/// The value of an option: "mean", 4096, 0.5, true. Kept as text. A value.
+class OptionValue {
+  public:
+    /// Text, of any type that converts to std::string_view.
+    template <class Text,
+              std::enable_if_t<std::is_convertible_v<const Text &, std::string_view>, int> = 0>
+    OptionValue(const Text &text) : text_(text) {}
+
+    /// A number, of any type; true or false.
+    template <class Number, std::enable_if_t<detail::is_number<Number>, int> = 0>
+    OptionValue(Number number) : text_(detail::decimal(number)) {}
+
+    /// As toolpool_tool_set() takes it.
+    [[nodiscard]] const std::string &text() const noexcept { return text_; }
+
+  private:
+    std::string text_;
+};
+
+/// Options, set in their order. A value; what is wrong with one is said by the call that takes
+/// them.
 class Options {
   public:
-    /// @param options  `{{"dedup", "false"}, {"retries", "1"}}`
-    Options(std::initializer_list<std::pair<std::string, std::string>> options = {})
-        : options_(options) {}
+    /// @param options  `{{"dedup", false}, {"retries", 1}}`
+    Options(std::initializer_list<std::pair<std::string, OptionValue>> options = {}) {
+        for (const auto &[key, value] : options)
+            set(key, value);
+    }
 
     /// Adds an option; of several with one key the last counts.
-    void set(std::string key, std::string value) {
-        options_.emplace_back(std::move(key), std::move(value));
+    void set(const std::string &key, const OptionValue &value) {
+        options_.emplace_back(key, value.text());
     }
 
     /// Pairs of key and value, in the order in which they are set.
@@ -101,13 +141,13 @@ class PoolOptions : public Options {
 
     /// Bytes that loaded tools may take on one device, above 0.
     PoolOptions &memory_limit(std::int64_t bytes) {
-        set("memory_limit", std::to_string(bytes));
+        set("memory_limit", bytes);
         return *this;
     }
 
     /// CPU threads of each CPU slot, 1 to 1024.
     PoolOptions &threads(std::int64_t count) {
-        set("threads", std::to_string(count));
+        set("threads", count);
         return *this;
     }
 
@@ -130,16 +170,9 @@ struct RawOptions : Handle<toolpool_options_t, toolpool_options_free> {
     using Handle::Handle;
 };
 
-/// Seconds as text. Neither the locale nor the stream's width has a say.
-template <class Rep, class Period> std::string seconds(std::chrono::duration<Rep, Period> time) {
-    std::ostringstream text;
-    text.imbue(std::locale::classic());
-    text.precision(15);
-    text << std::chrono::duration<double>(time).count();
-    return text.str();
+template <class Rep, class Period> double seconds(std::chrono::duration<Rep, Period> time) {
+    return std::chrono::duration<double>(time).count();
 }
-
-inline const char *flag(bool value) { return value ? "true" : "false"; }
 
 } // namespace detail
 
@@ -151,7 +184,7 @@ class JobOptions : public Options {
     /// Whether items of equal content are computed once; false for tools that are random or have
     /// side effects. At first true.
     JobOptions &dedup(bool value) {
-        set("dedup", detail::flag(value));
+        set("dedup", value);
         return *this;
     }
 
@@ -159,7 +192,7 @@ class JobOptions : public Options {
     /// slots by a single bit, on one kind of device with the same threads and budget. At first
     /// false.
     JobOptions &deterministic(bool value) {
-        set("deterministic", detail::flag(value));
+        set("deterministic", value);
         return *this;
     }
 
@@ -180,7 +213,7 @@ class JobOptions : public Options {
 
     /// How often an item is tried again when the tool says TOOLPOOL_ERR_TRANSIENT. At first 3.
     JobOptions &retries(std::int64_t count) {
-        set("retries", std::to_string(count));
+        set("retries", count);
         return *this;
     }
 
@@ -192,7 +225,7 @@ class JobOptions : public Options {
 
     /// Workers pause while finished outputs that Job::next() has not given take more bytes.
     JobOptions &pending_bytes(std::int64_t bytes) {
-        set("pending_bytes", std::to_string(bytes));
+        set("pending_bytes", bytes);
         return *this;
     }
 

@@ -86,7 +86,8 @@ template <class T> class [[nodiscard]] Result {
     Result(Error error) : state_(std::in_place_index<1>, std::move(error)) {}
 
     /// Whether there is a T.
-    [[nodiscard]] explicit operator bool() const noexcept { return state_.index() == 0; }
+    [[nodiscard]] explicit operator bool() const noexcept { return has_value(); }
+    [[nodiscard]] bool has_value() const noexcept { return state_.index() == 0; }
 
     /// The T. Where there is none it throws the Error; without exceptions in the compiler it writes
     /// the Error to stderr and aborts: ask first.
@@ -129,7 +130,8 @@ template <> class [[nodiscard]] Result<void> {
     Result(Error error) : error_(std::move(error)) {}
 
     /// Whether it was done.
-    [[nodiscard]] explicit operator bool() const noexcept { return !error_; }
+    [[nodiscard]] explicit operator bool() const noexcept { return has_value(); }
+    [[nodiscard]] bool has_value() const noexcept { return !error_; }
 
     /// Nothing; where it was not done, as Result::value().
     void value() const {

@@ -68,6 +68,10 @@ template <class T> using Span = std::span<T>;
 /// A view of contiguous elements: std::span where C++20 is.
 template <class T> class Span {
   public:
+    using element_type = T;
+    using value_type = std::remove_cv_t<T>;
+    using iterator = T *;
+
     constexpr Span() noexcept = default;
     constexpr Span(T *data, std::size_t size) noexcept : data_(data), size_(size) {}
     /// Of the same elements, not to be written to.
@@ -80,6 +84,8 @@ template <class T> class Span {
     [[nodiscard]] constexpr T *begin() const noexcept { return data_; }
     [[nodiscard]] constexpr T *end() const noexcept { return data_ + size_; }
     [[nodiscard]] constexpr T &operator[](std::size_t index) const noexcept { return data_[index]; }
+    [[nodiscard]] constexpr T &front() const noexcept { return data_[0]; }
+    [[nodiscard]] constexpr T &back() const noexcept { return data_[size_ - 1]; }
 
   private:
     T *data_ = nullptr;

@@ -52,12 +52,67 @@ template <class T> struct Unwrapped<Result<T>> {
 template <class Load>
 using Loaded = Unwrapped<std::decay_t<std::invoke_result_t<const Load &, const Device &>>>;
 
-/// Whether a `run` takes a batch, or one item after the other.
+/// How a `run` is called for one item, and for a batch.
 template <class Run, class... State>
-inline constexpr bool takes_batch = std::is_invocable_v<const Run &, State..., Batch, Outputs>;
+using ItemCall = std::is_invocable<Run, State &..., BatchItem &, ItemOutputs &>;
 template <class Run, class... State>
-inline constexpr bool takes_item =
-    std::is_invocable_v<const Run &, State..., BatchItem, ItemOutputs>;
+using BatchCall = std::is_invocable<Run, State &..., Batch &, Outputs &>;
+
+/// Whether a `run` takes one item after the other. A generic one is asked for no more than that: it
+/// may not compile with a batch.
+template <class Run, class... State>
+inline constexpr bool takes_item = ItemCall<Run, State...>::value;
+template <class Run, class... State>
+inline constexpr bool takes_any =
+    std::disjunction_v<ItemCall<Run, State...>, BatchCall<Run, State...>>;
+
+/// What a `run` returns that takes either.
+template <class Run, class... State>
+using Returned =
+    typename std::conditional_t<takes_item<Run, State...>,
+                                std::invoke_result<Run, State &..., BatchItem &, ItemOutputs &>,
+                                std::invoke_result<Run, State &..., Batch &, Outputs &>>::type;
+
+/// Whether a `run` can be one; where it cannot, the compiler says why.
+template <class Run, class... State> constexpr bool check_run() {
+    constexpr bool fits = takes_any<const Run &, State...>;
+    constexpr bool changes = !fits && takes_any<Run &, State...>;
+    static_assert(!changes, "several workers call a tool's run at once, so it cannot be mutable: "
+                            "what it changes belongs into the State that a load makes");
+    static_assert(fits || changes || sizeof...(State) != 0,
+                  "a tool's run takes (BatchItem, ItemOutputs) or (Batch, Outputs)");
+    static_assert(fits || changes || sizeof...(State) == 0,
+                  "after a load, a tool's run takes (State &, BatchItem, ItemOutputs) or "
+                  "(State &, Batch, Outputs), where State is what the load returns");
+    if constexpr (fits) {
+        using Return = Returned<const Run &, State...>;
+        static_assert(std::is_void_v<Return> || std::is_convertible_v<Return, Result<void>>,
+                      "a tool's run returns nothing, or a Result<void>: outputs are what it puts "
+                      "into the memory of ItemOutputs::alloc()");
+    }
+    return fits;
+}
+
+/// The same of a `load`.
+template <class Load> constexpr bool check_load() {
+    constexpr bool fits = std::is_invocable_v<const Load &, const Device &>;
+    constexpr bool changes = !fits && std::is_invocable_v<Load &, const Device &>;
+    static_assert(!changes, "several workers call a tool's load at once, so it cannot be mutable");
+    static_assert(fits || changes, "a tool's load takes (const Device &)");
+    if constexpr (fits) {
+        constexpr bool state = !std::is_void_v<typename Loaded<Load>::Type>;
+        static_assert(state, "a tool's load returns the State that its run is given");
+        return state;
+    }
+    return false;
+}
+
+/// The same of both.
+template <class Load, class Run> constexpr bool check_lambdas() {
+    if constexpr (check_load<Load>())
+        return check_run<Run, typename Loaded<Load>::Type>();
+    return false;
+}
 
 /// The state of a tool that has none, and its `run`.
 struct Nothing {};
@@ -65,7 +120,8 @@ template <class Run> struct Stateless {
     Run run;
 
     template <class In, class Out>
-    auto operator()(Nothing &, In in, Out out) const -> std::invoke_result_t<const Run &, In, Out> {
+    auto operator()(Nothing &, In &in, Out &out) const
+        -> std::invoke_result_t<const Run &, In &, Out &> {
         return run(in, out);
     }
 };
@@ -98,21 +154,23 @@ template <class Load, class Run> struct Lambdas {
     toolpool_status_t run_batch(State &state, const toolpool_batch_t *batch,
                                 toolpool_outputs_t *outputs,
                                 toolpool_error_t **err) const noexcept {
-        if constexpr (takes_batch<Run, State &>) {
-            return guard([&] { return run(state, Batch(batch), Outputs(outputs)); },
-                         BatchError{err});
-        } else {
+        if constexpr (takes_item<const Run &, State>) {
             toolpool_status_t status = TOOLPOOL_OK;
             for (std::size_t i = 0; status >= 0 && i < toolpool_batch_len(batch); ++i)
                 status = run_item(state, BatchItem(batch, i), outputs, err);
             return status;
+        } else {
+            Batch items(batch);
+            Outputs places(outputs);
+            return guard([&] { return run(state, items, places); }, BatchError{err});
         }
     }
 
     /// Where an item fails, it alone has the error, unless that concerns its batch.
     toolpool_status_t run_item(State &state, BatchItem item, toolpool_outputs_t *outputs,
                                toolpool_error_t **err) const noexcept {
-        return guard([&] { return run(state, item, ItemOutputs(outputs, item.index())); },
+        ItemOutputs places(outputs, item.index());
+        return guard([&] { return run(state, item, places); },
                      [&](toolpool_status_t status, const char *message) noexcept {
                          const bool batch = status == TOOLPOOL_ERR_OUT_OF_MEMORY ||
                                             status == TOOLPOOL_ERR_DEVICE_LOST;
@@ -169,16 +227,17 @@ class Tool : public detail::Handle<toolpool_tool_t, toolpool_tool_free> {
 #endif
 
     /// Sets an option, checked at once. An Error leaves the tool as it was.
-    Fallible<void> set(const std::string &key, const std::string &value) {
-        return detail::deliver(detail::done(toolpool_tool_set, get(), key, value));
+    Fallible<void> set(const std::string &key, const OptionValue &value) {
+        return detail::deliver(detail::done(toolpool_tool_set, get(), key, value.text()));
     }
 
     /// Makes a tool of lambdas, with a state for each worker.
     ///
     /// `load` is `State(const Device &)`: called once on each worker's own thread, where the State
     /// dies as well. `run` is `void(State &, BatchItem, ItemOutputs)`, called for one item after
-    /// the other, or `void(State &, Batch, Outputs)`; several workers call it at once, each with
-    /// its State. Both may return a Result instead: of the State, of void.
+    /// the other, as `(auto &, auto, auto)` is too, or `void(State &, Batch, Outputs)`. Both may
+    /// return a Result instead: of the State, of void. Several workers call them at once, each with
+    /// its State, so neither is mutable.
     ///
     /// What the `run` of an item throws or returns as an Error is that item's error. That of a
     /// batch splits the batch, until the guilty item stands alone, and so do
@@ -189,34 +248,35 @@ class Tool : public detail::Handle<toolpool_tool_t, toolpool_tool_free> {
     /// The lambdas are destroyed once, on any thread, after the last State.
     ///
     /// @param name  what messages call it
-    template <class Load, class Run,
-              class = std::enable_if_t<std::is_invocable_v<const Load &, const Device &>>>
+    template <class Load, class Run>
     [[nodiscard]] static Fallible<Tool> from(const std::string &name, Load load, Run run,
                                              Batching batching = {}) {
-        using Lambdas = detail::Lambdas<Load, Run>;
-        using State = typename Lambdas::State;
-        static_assert(detail::takes_batch<Run, State &> || detail::takes_item<Run, State &>,
-                      "run takes (State &, BatchItem, ItemOutputs) or (State &, Batch, Outputs)");
-        std::unique_ptr<Lambdas> lambdas(
-            new Lambdas{std::move(load), std::move(run), std::move(batching)});
+        if constexpr (detail::check_lambdas<Load, Run>())
+            return detail::deliver(made(
+                name, std::unique_ptr<detail::Lambdas<Load, Run>>(new detail::Lambdas<Load, Run>{
+                          std::move(load), std::move(run), std::move(batching)})));
+    }
+
+    /// The same without a state: `run` is `void(BatchItem, ItemOutputs)` or `void(Batch, Outputs)`.
+    template <class Run>
+    [[nodiscard]] static Fallible<Tool> from(const std::string &name, Run run,
+                                             Batching batching = {}) {
+        if constexpr (detail::check_run<Run>())
+            return from(
+                name, [](const Device &) { return detail::Nothing{}; },
+                detail::Stateless<Run>{std::move(run)}, std::move(batching));
+    }
+
+  private:
+    template <class Lambdas>
+    static Result<Tool> made(const std::string &name, std::unique_ptr<Lambdas> lambdas) {
         const toolpool_callbacks_t table = lambdas->table();
         auto tool = detail::make<Tool>(toolpool_tool_from_callbacks, name, &table, lambdas.get());
         if (tool)
             static_cast<void>(lambdas.release());
-        return detail::deliver(std::move(tool));
+        return tool;
     }
 
-    /// The same without a state: `run` is `void(BatchItem, ItemOutputs)` or `void(Batch, Outputs)`.
-    template <class Run,
-              class = std::enable_if_t<detail::takes_batch<Run> || detail::takes_item<Run>>>
-    [[nodiscard]] static Fallible<Tool> from(const std::string &name, Run run,
-                                             Batching batching = {}) {
-        return from(
-            name, [](const Device &) { return detail::Nothing{}; },
-            detail::Stateless<Run>{std::move(run)}, std::move(batching));
-    }
-
-  private:
     static Result<Tool> opened(const std::string &kind, const std::string &source,
                                const ToolOptions &options) {
         auto tool = detail::make<Tool>(toolpool_tool_open, kind, source);

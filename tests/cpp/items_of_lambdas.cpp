@@ -166,6 +166,56 @@ void items_have_the_state_of_their_worker() {
         CHECK(item["slot"].as<std::int32_t>()[0] == item.slot());
 }
 
+/// Whether the tool gives the length of each item.
+bool gives_lengths(const Tool &tool) {
+    Pool pool{"cpu*2"};
+    return pool.run(tool, {"a", "", "abc"}).stack<float>("length") == std::vector<float>{1, 0, 3};
+}
+
+template <class In, class Out> void write_length(const In &item, const Out &outputs) {
+    outputs.template alloc<float>("length", {})[0] = static_cast<float>(item.text().size());
+}
+
+void lambdas_take_their_parameters_in_any_way() {
+    const auto load = [](const Device &device) { return device.slot; };
+    CHECK(gives_lengths(Tool::from("auto", [](auto item, auto outputs) {
+        outputs.template alloc<float>("length", {})[0] = static_cast<float>(item.text().size());
+    })));
+    CHECK(gives_lengths(
+        Tool::from("auto &", [](auto &item, auto &outputs) { write_length(item, outputs); })));
+    CHECK(gives_lengths(
+        Tool::from("auto &&", [](auto &&item, auto &&outputs) { write_length(item, outputs); })));
+    CHECK(gives_lengths(Tool::from(
+        "&", [](BatchItem &item, ItemOutputs &outputs) { write_length(item, outputs); })));
+    CHECK(
+        gives_lengths(Tool::from("const &", [](const BatchItem &item, const ItemOutputs &outputs) {
+            write_length(item, outputs);
+        })));
+    CHECK(gives_lengths(Tool::from("state", load, [](auto &, auto item, const auto &outputs) {
+        write_length(item, outputs);
+    })));
+    CHECK(gives_lengths(Tool::from("batch &", [](Batch &batch, Outputs &outputs) {
+        for (const auto item : batch)
+            write_length(item, outputs[item.index()]);
+    })));
+    CHECK(gives_lengths(
+        Tool::from("state, batch", load, [](int, const Batch &batch, const Outputs &outputs) {
+            for (const auto item : batch)
+                write_length(item, outputs[item.index()]);
+            outputs.count("batches", 1);
+        })));
+}
+
+void const_outputs_can_be_failed_and_remarked_on() {
+    Pool pool{"cpu*1"};
+    const auto tool = Tool::from("const", [](BatchItem, const ItemOutputs outputs) {
+        outputs.warn("odd");
+        outputs.fail("not for us");
+    });
+    const auto results = pool.run(tool, {"a"});
+    CHECK(results[0].error() == "not for us" && results[0].warning() == "odd");
+}
+
 void a_batch_is_a_range_of_its_items() {
     Pool pool{"cpu*1"};
     const auto tool = Tool::from("range", [](Batch batch, Outputs outputs) {
@@ -191,6 +241,8 @@ int main() {
     an_item_may_be_tried_again();
     memory_that_runs_out_concerns_the_batch();
     items_have_the_state_of_their_worker();
+    lambdas_take_their_parameters_in_any_way();
+    const_outputs_can_be_failed_and_remarked_on();
     a_batch_is_a_range_of_its_items();
     return failures != 0;
 }

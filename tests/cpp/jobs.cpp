@@ -30,6 +30,12 @@ toolpool::Tool gated(Gate &begun, Gate &gate) {
         batching);
 }
 
+/// Whether the job says that it has no more results to give.
+bool nothing_left(toolpool::Job &job) {
+    const auto error = error_of([&] { (void)job.results(); });
+    return error.status() == TOOLPOOL_ERR_NOT_FOUND && has(error.what(), "taken before");
+}
+
 void waiting_for_some_time_tells_whether_the_job_has_ended() {
     toolpool::Pool pool{"cpu*1"};
     Gate begun, gate;
@@ -49,7 +55,7 @@ void waiting_for_some_time_tells_whether_the_job_has_ended() {
     const auto results = job.results();
     CHECK(results.size() == 3 && !results.partial() && results[2]["output"].text() == "a");
     CHECK(job.progress().unread_bytes == 0);
-    CHECK(job.results().empty());
+    CHECK(nothing_left(job));
 }
 
 void results_can_be_taken_as_they_come() {
@@ -68,7 +74,36 @@ void results_can_be_taken_as_they_come() {
     }
     CHECK(seen.size() == 1000);
     CHECK(!job.next());
+    CHECK(nothing_left(job));
+}
+
+void a_job_of_no_items_has_results() {
+    toolpool::Pool pool{"cpu*1"};
+    auto job = pool.submit(toolpool::Tool{"echo"}, std::vector<std::string>{});
     CHECK(job.results().empty());
+}
+
+void a_run_takes_the_options_of_a_job() {
+    toolpool::Pool pool{"cpu*1"};
+    const toolpool::Tool tool{"echo"};
+    const toolpool::Items items{"GAV", "GAV"};
+    const auto apart = pool.run(tool, items, toolpool::JobOptions().dedup(false));
+    CHECK(apart[0]["output"].data() != apart[1]["output"].data());
+    const auto shared = pool.run(tool, items, {{"dedup", "true"}});
+    CHECK(shared[0]["output"].data() == shared[1]["output"].data());
+    CHECK(error_of([&] { (void)pool.run(tool, items, {{"dedupe", "true"}}); }).status() ==
+          TOOLPOOL_ERR_OPTION);
+
+    toolpool::Batching costs;
+    costs.cost = [](std::string_view) -> double { throw std::out_of_range("no cost"); };
+    const auto dear = toolpool::Tool::from("dear", [](Batch, Outputs) {}, costs);
+    bool thrown = false;
+    try {
+        (void)pool.run(dear, items, {{"retries", "0"}});
+    } catch (const std::out_of_range &) {
+        thrown = true;
+    }
+    CHECK(thrown);
 }
 
 void what_next_has_given_is_not_among_the_results() {
@@ -190,6 +225,8 @@ void closing_inside_a_lambda_does_nothing() {
 int main() {
     waiting_for_some_time_tells_whether_the_job_has_ended();
     results_can_be_taken_as_they_come();
+    a_job_of_no_items_has_results();
+    a_run_takes_the_options_of_a_job();
     what_next_has_given_is_not_among_the_results();
     a_cancelled_job_keeps_what_was_done();
     a_job_that_ends_before_it_is_done_is_cancelled();

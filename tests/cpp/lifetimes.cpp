@@ -22,6 +22,15 @@ static_assert(std::is_trivially_copyable_v<toolpool::Item>);
 static_assert(std::is_trivially_copyable_v<toolpool::Tensor>);
 static_assert(std::is_trivially_copyable_v<toolpool::Column<float>>);
 
+// A 0 is a number, and not a handle that is NULL.
+template <class T, class = void> struct FromZero : std::false_type {};
+template <class T> struct FromZero<T, std::void_t<decltype(T(0))>> : std::true_type {};
+static_assert(!FromZero<toolpool::Pool>::value && !FromZero<toolpool::Tool>::value);
+static_assert(!FromZero<toolpool::Job>::value && !FromZero<toolpool::Report>::value);
+static_assert(!std::is_constructible_v<toolpool::Pool, std::nullptr_t>);
+static_assert(!std::is_constructible_v<toolpool::Tool, std::nullptr_t>);
+static_assert(std::is_constructible_v<toolpool::Tool, toolpool_tool_t *>);
+
 // Neither may take what they are not made for.
 static_assert(!std::is_constructible_v<Items, int>);
 static_assert(!std::is_constructible_v<Items, std::vector<int>>);
@@ -200,6 +209,8 @@ void lent_memory_is_for_run_alone() {
     const Items items = Items::borrow("GAV", offsets, 1, nullptr);
     CHECK(!pool.run(tool, items).partial());
     CHECK(error_of([&] { (void)pool.submit(tool, items); }).status() == TOOLPOOL_ERR_ARGUMENT);
+    CHECK(error_of([&] { (void)pool.run(tool, items, {{"dedup", "true"}}); }).status() ==
+          TOOLPOOL_ERR_ARGUMENT);
 }
 
 } // namespace

@@ -101,7 +101,9 @@ void jobs_are_waited_for_and_read() {
         seen += (*some)->size();
     CHECK(bool(some) && seen == 3);
     CHECK(job->wait() && job->wait_for(std::chrono::seconds{0}).value());
-    CHECK(job->progress()->done == 3 && job->results()->empty());
+    CHECK(job->progress()->done == 3);
+    check_error(job->results(), TOOLPOOL_ERR_NOT_FOUND, "taken before");
+    CHECK(pool->run(*tool, *items, JobOptions().dedup(false))->size() == 3);
     const auto report = job->report();
     CHECK(report->summary()->unique == 3 && report->slots()->size() == 1);
     CHECK(report->counts()->empty() && has(report->json(), "echo"));

@@ -32,6 +32,8 @@ void devices_by_name() {
     CHECK(Devices::cpu().text() == "cpu*1" && Devices::cpu(4).text() == "cpu*4");
     CHECK(Devices("cuda:0*2").text() == "cuda:0*2" && Devices(std::string("cpu")).text() == "cpu");
     CHECK(toolpool::devices(Devices::cpu(3)).size() == 3);
+    const char *const unset = nullptr;
+    CHECK(Devices(unset).text() == "auto" && Devices(nullptr).text() == "auto");
     const toolpool::Pool pool{Devices::cpu(2)};
     CHECK(pool.slots().size() == 2);
 }
@@ -57,6 +59,43 @@ void job_options_by_name() {
     options.batch_time_limit(90min); // no machine is too slow for that
     toolpool::Pool pool{"cpu*1"};
     CHECK(!pool.submit(toolpool::Tool{"echo"}, {"a"}, options).results().partial());
+}
+
+void values_are_of_any_type() {
+    const std::string text = "a text";
+    const toolpool::Options options{{"list", "mean,bos"},
+                                    {"string", text},
+                                    {"view", std::string_view(text).substr(2)},
+                                    {"true", true},
+                                    {"false", false},
+                                    {"zero", 0},
+                                    {"number", 4096},
+                                    {"negative", -1L},
+                                    {"size", SIZE_MAX},
+                                    {"byte", std::uint8_t{200}},
+                                    {"float", 0.1F},
+                                    {"double", 1.0 / 3},
+                                    {"whole", 4096.0},
+                                    {"small", 2.5e-10}};
+    CHECK((texts(options) == Texts{"list=mean,bos", "string=a text", "view=text", "true=true",
+                                   "false=false", "zero=0", "number=4096", "negative=-1",
+                                   "size=18446744073709551615", "byte=200", "float=0.1",
+                                   "double=0.3333333333333333", "whole=4096", "small=2.5e-10"}));
+    using toolpool::OptionValue;
+    static_assert(!std::is_convertible_v<char, OptionValue>, "a letter or a number?");
+    static_assert(!std::is_convertible_v<std::vector<int>, OptionValue>);
+    static_assert(!std::is_convertible_v<void *, OptionValue>);
+}
+
+void tools_and_runs_take_values_of_any_type() {
+    toolpool::Tool echo{"echo", "", {{"isolation", "none"}}};
+    echo.set("isolation", std::string("none"));
+    CHECK(has(error_of([&] { echo.set("loud", true); }).what(), "loud"));
+    toolpool::Pool pool{"cpu*1", {{"threads", 1}}};
+    CHECK(pool.slots()[0].threads == 1);
+    CHECK(!pool.run(echo, {"a"}, {{"dedup", false}, {"retries", 1}, {"time_limit", 5400.5}})
+               .partial());
+    CHECK(has(error_of([&] { (void)pool.run(echo, {"a"}, {{"retries", 1.5}}); }).what(), "'1.5'"));
 }
 
 void a_time_limit_ends_a_job() {
@@ -86,6 +125,7 @@ void the_locale_has_no_say() {
     CHECK(texts(JobOptions().time_limit(2500ms)) == Texts{"time_limit=2.5"});
     CHECK(texts(JobOptions().time_limit(5000s)) == Texts{"time_limit=5000"});
     CHECK(texts(JobOptions().pending_bytes(1000000)) == Texts{"pending_bytes=1000000"});
+    CHECK(texts(JobOptions{{"number", 1234.5}}) == Texts{"number=1234.5"});
     std::locale::global(before);
 }
 
@@ -104,6 +144,8 @@ int main() {
     devices_by_name();
     pool_options_by_name();
     job_options_by_name();
+    values_are_of_any_type();
+    tools_and_runs_take_values_of_any_type();
     a_time_limit_ends_a_job();
     the_locale_has_no_say();
     tools_take_options_in_their_order();

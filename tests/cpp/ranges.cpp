@@ -3,6 +3,7 @@
 #include <concepts>
 #include <ranges>
 #include <span>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -64,6 +65,33 @@ void iterators_go_anywhere() {
     CHECK(it == results.begin() && it != results.end() && it < results.end());
 }
 
+void views_are_items() {
+    using toolpool::Items;
+    const std::vector<std::string> names{"a", "bb", "ccc", "dd"};
+    const auto lengths = [](Items items) {
+        toolpool::Pool pool{"cpu*1"};
+        std::vector<std::size_t> lengths;
+        for (const Item item : pool.run(toolpool::Tool{"echo"}, items))
+            lengths.push_back(item["output"].bytes());
+        return lengths;
+    };
+    using Lengths = std::vector<std::size_t>;
+    CHECK(lengths(names | std::views::filter([](const auto &name) { return name != "bb"; })) ==
+          (Lengths{1, 3, 2}));
+    int made = 0;
+    CHECK(lengths(names | std::views::transform([&](const std::string &name) {
+                      ++made;
+                      return name + name;
+                  })) == (Lengths{2, 4, 6, 4}));
+    CHECK(made == 4); // each once
+    std::istringstream words("one three thirteen");
+    CHECK(lengths(std::views::istream<std::string>(words)) == (Lengths{3, 5, 8}));
+    Items items{"x", "y"};
+    items.add_field("long",
+                    names | std::views::drop(1) | std::views::reverse | std::views::take(2));
+    CHECK(items.size() == 2);
+}
+
 void algorithms_take_columns() {
     const Results results = run({"a", "abc", "ab"});
     const auto lengths = results.column<float>("length");
@@ -77,6 +105,7 @@ void algorithms_take_columns() {
 int main() {
     views_go_over_results();
     iterators_go_anywhere();
+    views_are_items();
     algorithms_take_columns();
     return failures != 0;
 }

@@ -26,11 +26,12 @@ Result<int> halved(int value) {
 
 void a_result_is_a_value_or_an_error() {
     Result<int> two = halved(4);
-    CHECK(two && two.value() == 2 && *two == 2);
+    CHECK(two && two.has_value() && two.value() == 2 && *two == 2);
     *two = 3;
     CHECK(*std::as_const(two) == 3);
     const Result<int> none = halved(3);
-    CHECK(!none && none.error().status() == TOOLPOOL_ERR_ITEM && none.error().item() == 7U);
+    CHECK(!none && !none.has_value() && none.error().status() == TOOLPOOL_ERR_ITEM &&
+          none.error().item() == 7U);
     CHECK(has(none.error().what(), "3 is odd"));
     CHECK(halved(12).and_then(halved).value() == 3);
     CHECK(!halved(6).and_then(halved) && !halved(3).and_then(halved));
@@ -59,6 +60,7 @@ void a_value_that_is_not_there_throws_the_error() {
     CHECK(status([] { Result<void>(Error(TOOLPOOL_ERR_MODEL, "none")).value(); }) ==
           TOOLPOOL_ERR_MODEL);
     CHECK(status([] { Result<void>().value(); }) == TOOLPOOL_OK);
+    CHECK(Result<void>().has_value() && !Result<void>(Error(TOOLPOOL_ERR_ITEM, "")).has_value());
 }
 
 void what_lambdas_throw_ends_in_them() {

@@ -1,9 +1,11 @@
 // What goes in comes out: items of every kind, outputs of every type, in order.
 #include <algorithm>
 #include <array>
+#include <iterator>
 #include <list>
 #include <memory>
 #include <numeric>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -39,6 +41,23 @@ void strings_of_every_kind_come_back_in_order() {
     CHECK((texts(pool.run(tool, {"x"})) == Strings{"x"}));
     const char *array[] = {"x", "y"};
     CHECK((texts(pool.run(tool, array)) == Strings{"x", "y"}));
+}
+
+/// Words of a stream, which can be read once.
+struct Words {
+    std::istream &stream;
+    auto begin() const { return std::istream_iterator<std::string>(stream); }
+    auto end() const { return std::istream_iterator<std::string>(); }
+};
+
+void ranges_that_can_be_read_once_are_items() {
+    toolpool::Pool pool{"cpu*1"};
+    std::istringstream stream("GAV MKTLL GAV");
+    CHECK(
+        (texts(pool.run(toolpool::Tool{"echo"}, Words{stream})) == Strings{"GAV", "MKTLL", "GAV"}));
+    std::istringstream more("x");
+    toolpool::Items items{"a"};
+    items.add_field("msa", Words{more});
 }
 
 void a_loop_may_run_over_temporary_results() {
@@ -104,6 +123,8 @@ void check_output(const toolpool::Results &results, const char *name, toolpool_d
     const auto values = tensor.as<T>();
     CHECK(values.size() == 6 && !values.empty() && values.data() == tensor.data());
     CHECK(values[0] == static_cast<T>(0) && values[5] == static_cast<T>(1));
+    CHECK(values.front() == values[0] && values.back() == values[5]);
+    static_assert(std::is_same_v<typename decltype(values)::value_type, T>);
     const auto other = error_of([&] { (void)tensor.as<Half>(); });
     CHECK(other.status() == TOOLPOOL_ERR_ARGUMENT && has(other.what(), "float16"));
 }
@@ -287,6 +308,7 @@ void the_version_is_that_of_the_header() {
 
 int main() {
     strings_of_every_kind_come_back_in_order();
+    ranges_that_can_be_read_once_are_items();
     a_loop_may_run_over_temporary_results();
     algorithms_take_results();
     no_items_give_no_results();

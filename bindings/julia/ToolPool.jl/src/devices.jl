@@ -25,7 +25,11 @@ The devices that a pool opened with `which` would work on, one for each slot; wi
 CPU.
 """
 devices() = listed((out, err) -> toolpool_devices_list(C_NULL, out, err))
-devices(which::AbstractString) = listed((out, err) -> toolpool_devices_list(which, out, err))
+devices(which) = listed((out, err) -> toolpool_devices_list(device_text(which), out, err))
+
+# What a user writes as the devices of a pool, in the library's words: a number in a list is that of a GPU.
+device_text(which) = string(which)
+device_text(list::Union{AbstractVector, Tuple}) = join(map(one -> one isa Integer ? "cuda:$one" : string(one), list), ",")
 
 function listed(list)
     handle = made(list)

@@ -12,7 +12,8 @@ end
 
 function Base.showerror(io::IO, error::ToolPoolError)
     print(io, "ToolPoolError(", error.status, "): ")
-    error.item === nothing || print(io, "item ", error.item, ": ")
+    named = error.item === nothing || occursin(Regex("\\bitem $(error.item)\\b"), error.message)
+    named || print(io, "item ", error.item, ": ")
     print(io, error.message)
 end
 
@@ -49,8 +50,12 @@ function check(f)
     item = toolpool_error_item(error)
     message = unsafe_string(toolpool_error_message(error))
     toolpool_error_free(error)
-    throw(ToolPoolError(status_name(status), message, item == typemax(Csize_t) ? nothing : Int(item) + 1))
+    item == typemax(Csize_t) && throw(ToolPoolError(status_name(status), message, nothing))
+    throw(ToolPoolError(status_name(status), counted_from_1(message, Int(item)), Int(item) + 1))
 end
+
+# The library counts items from 0; those of a tool's batch are not the caller's.
+counted_from_1(message, item) = replace(message, Regex("\\bitem $item\\b(?! (of|in) (a|its) batch)") => "item $(item + 1)")
 
 # Calls `f` with a place for what it makes and one for an error, and returns what it made.
 function made(f)

@@ -12,8 +12,9 @@ concerns the batch, which is split until the guilty item stands alone; `OutOfMem
 With `load(device)`, called once for each slot, the function is called as `run(loaded, items)`. `batch_items` is the
 most items of a batch.
 
-Calls are tasks of this process: they take turns where they wait, and those of pure Julia code do not run at once.
-They may not run a pool themselves.
+Calls are tasks of this process: they take turns where they wait, and those of pure Julia code do not run at once, also
+with several threads, unless they hand it to these: `items -> fetch(Threads.@spawn work(items))`.
+Neither they nor the tasks that they start may wait for a pool.
 """
 struct JuliaTool
     tool::Tool
@@ -86,27 +87,27 @@ function serve(queue, bell, run, load)
     take_down(bell)
 end
 
-# Whether this task runs for a pool, and would wait for itself in one.
-inside() = get(task_local_storage(), :toolpool_inside, false)
-
 function answer(queue, call, run, load, loaded)
-    task_local_storage(:toolpool_inside, true)
     status, message = Int32(TOOLPOOL_OK), ""
     try
-        if call.kind == TOOLPOOL_CALL_LOAD
-            loaded[call.state] = load === nothing ? nothing : load(Device(call.device))
-        elseif call.kind == TOOLPOOL_CALL_RUN
-            items = items_of(call.batch)
-            written = load === nothing ? run(items) : run(loaded[call.state], items)
-            write_outputs(call.outputs, written, length(items))
-        else
-            delete!(loaded, call.state)
-        end
+        marked_inside(() -> carry_out(call, run, load, loaded))
     catch reason
         reason isa InterruptException && hand_on_interrupt()
         status, message = status_of(reason), in_words(reason)
     end
     toolpool_queue_answer(queue.handle, call.number, status, message, C_NULL)
+end
+
+function carry_out(call, run, load, loaded)
+    if call.kind == TOOLPOOL_CALL_LOAD
+        loaded[call.state] = load === nothing ? nothing : load(Device(call.device))
+    elseif call.kind == TOOLPOOL_CALL_RUN
+        items = items_of(call.batch)
+        written = load === nothing ? run(items) : run(loaded[call.state], items)
+        write_outputs(call.outputs, written, length(items))
+    else
+        delete!(loaded, call.state)
+    end
 end
 
 status_of(::Any) = Int32(TOOLPOOL_ERR_FAILED)

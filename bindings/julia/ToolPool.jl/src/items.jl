@@ -105,8 +105,20 @@ function description(arrays::AbstractVector{<:AbstractArray})
     Tensors([describe(pointer(array), size(array)) for array in owner], owner)
 end
 
-description(numbers::AbstractVector{<:Number}) = slices(numbers)
-description(array::AbstractArray{<:Number}) = slices(array)
+description(numbers::AbstractVector{<:Number}) = slices(of_one_type(numbers))
+description(array::AbstractArray{<:Number}) = slices(of_one_type(array))
+
+function of_one_type(array)
+    isconcretetype(eltype(array)) && return array
+    narrow = identity.(array)
+    isconcretetype(eltype(narrow)) || isempty(narrow) || throw(ArgumentError(several_types(narrow)))
+    narrow
+end
+
+function several_types(numbers)
+    types = unique(map(typeof, vec(numbers)))
+    "the numbers are of several types, $(join(types, ", ")); convert them to one, as $(promote_type(types...)).(items) does"
+end
 
 # One tensor for each index of the last dimension, side by side in memory.
 function slices(array::AbstractArray{T, N}) where {T, N}

@@ -106,6 +106,3 @@ end
 
 Base.IteratorSize(::Type{Job}) = Base.SizeUnknown()
 Base.eltype(::Type{Job}) = Item
-
-refuse_inside() = inside() && throw(ToolPoolError(
-    :ERR_REENTRANT, "a function that runs for a pool cannot wait for one: it would wait for itself", nothing))

@@ -2,8 +2,8 @@
 
 const SONAME = "libtoolpool.so.0.1"
 
-# The folder of this repository's build, for a package that is used where it lies.
-const BESIDE = normpath(joinpath(@__DIR__, "..", "..", "..", "..", "target", "release", SONAME))
+# Seen from this package: installed, there is a link beside it; in the repository, there is the folder of the build.
+const PLACES = normpath.(joinpath.(@__DIR__, ["..", "../../../../target/release"], SONAME))
 
 function load_library()
     path = library_path()
@@ -24,5 +24,5 @@ function load_library()
         error("$path has the tables of version $(toolpool_abi()), and this package is for $TOOLPOOL_ABI")
 end
 
-# TOOLPOOL_LIBRARY, the build beside the package, or what the system's loader finds.
-library_path() = get(() -> isfile(BESIDE) ? BESIDE : SONAME, ENV, "TOOLPOOL_LIBRARY")
+# TOOLPOOL_LIBRARY, what the package was installed or built with, or what the system's loader finds.
+library_path() = get(() -> first([filter(isfile, PLACES); SONAME]), ENV, "TOOLPOOL_LIBRARY")

@@ -24,7 +24,7 @@ the function does.
 | `"auto"` | every visible GPU; where there is none, every core |
 | `"all"` | every visible GPU; an error where there is none |
 | `2` | the first 2 visible GPUs |
-| `"cuda:0,cuda:2"`, `["cuda:0", "cuda:2"]` | these |
+| `[0, 2]`, `["cuda:0", "cuda:2"]`, `"cuda:0,cuda:2"` | these |
 | `"cuda:0*2"` | two slots on one GPU |
 | `"cpu*4"` | 4 CPU workers, which share the cores |
 
@@ -34,7 +34,7 @@ function open(devices = "auto"; options...)
     pairs = [(String(key), option_text(value)) for (key, value) in options]
     GC.@preserve pairs begin
         table = [toolpool_option_t(Cstring(pointer(key)), Cstring(pointer(value))) for (key, value) in pairs]
-        text = option_text(devices)
+        text = device_text(devices)
         Pool(made((out, err) -> toolpool_open_with(text, table, length(table), out, err)))
     end
 end

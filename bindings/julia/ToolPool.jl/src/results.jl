@@ -152,6 +152,20 @@ function gather(results, name, buffer, bytes, tensor)
         check(err -> toolpool_results_stack(handle_of(results), name, buffer, bytes, tensor, err))
     catch
         throw_if_partial(results)
+        refuse_ragged(results, name)
         rethrow()
+    end
+end
+
+function refuse_ragged(results, name)
+    wanted = results[1][name]
+    for item in results
+        found = item[name]
+        typeof(found) == typeof(wanted) && size(found) == size(wanted) || throw(ToolPoolError(
+            :ERR_ARGUMENT,
+            "'$name' is a $(summary(found)), and that of the first item a $(summary(wanted)): only equal shapes stack; " *
+            "take them one by one, as [item[\"$name\"] for item in results] does",
+            item.index,
+        ))
     end
 end

@@ -42,7 +42,8 @@ widen_bfloat16(halves) = reinterpret(Float32, UInt32.(halves) .<< 16) |> collect
 # The description of dense memory of Julia.
 function describe(pointer::Ptr{T}, dims::Dims{N}) where {T, N}
     N <= TOOLPOOL_MAX_NDIM || throw(ArgumentError("a tensor has at most $TOOLPOOL_MAX_NDIM dimensions, not $N"))
+    dtype = dtype_of(T)
     shape = ntuple(i -> i <= N ? Int64(dims[N+1-i]) : Int64(0), TOOLPOOL_MAX_NDIM)
     bytes = prod(dims) * sizeof(T)
-    toolpool_tensor_t(sizeof(toolpool_tensor_t), pointer, bytes, dtype_of(T), N, shape, C_NULL, TOOLPOOL_DEVICE_CPU, 0)
+    toolpool_tensor_t(sizeof(toolpool_tensor_t), pointer, bytes, dtype, N, shape, C_NULL, TOOLPOOL_DEVICE_CPU, 0)
 end

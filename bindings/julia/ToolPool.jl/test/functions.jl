@@ -63,6 +63,31 @@
             @test occursin("wait for itself", results[1].error.message)
         end
 
+        @testset "nor do the tasks that it starts" begin
+            nested() = length(run(pool, Echo(), ["a"]; time_limit = 60)) # so that a hang ends
+            for ask in (() -> fetch(@async nested()), () -> fetch(@async fetch(@async nested())),
+                        () -> fetch(Threads.@spawn nested()), () -> with_logger(nested, NullLogger()))
+                results = run(pool, items -> [ask() for _ in items], 1:2)
+                @test occursin("wait for itself", results[1].error.message)
+            end
+        end
+
+        @testset "a task that goes on after the function is free" begin
+            gate, late = Channel{Nothing}(1), Task[]
+            run(pool, items -> (push!(late, @async (take!(gate); length(run(pool, Echo(), ["a"])))); items), 1:1)
+            put!(gate, nothing)
+            @test fetch(late[1]) == 1
+        end
+
+        @testset "what a function logs goes where it did" begin
+            lines = IOBuffer()
+            with_logger(SimpleLogger(lines)) do
+                run(pool, JuliaTool(items -> (@info "at work" length(items); @debug "hidden"; items)), 1:1)
+            end
+            printed = String(take!(lines))
+            @test occursin("at work", printed) && !occursin("hidden", printed)
+        end
+
         @testset "functions take turns where they wait" begin
             met = Channel{Int}(2)
             tool = JuliaTool(; batch_items = 1) do items

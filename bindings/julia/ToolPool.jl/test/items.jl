@@ -13,6 +13,14 @@
         @testset "a list that knows no type of its own" begin
             @test text.(run(pool, Echo(), Any["a", "b"])) == ["a", "b"]
             @test_throws ArgumentError run(pool, Echo(), Any["a", 1])
+            @test stack(run(pool, identity, Any[1, 2]), "output") == [1, 2]
+            @test stack(run(pool, identity, Real[1.5 2.5]), "output") == [1.5 2.5]
+            for mixed in (Any[1, 2.5], Real[1, 2.5], Real[1 2.5])
+                message = message_of(() -> run(pool, Echo(), mixed))
+                @test occursin("several types, Int64, Float64", message) && occursin("Float64.(items)", message)
+            end
+            @test occursin("no tensors of Real", message_of(() -> run(pool, Echo(), [Real[1, 2.5]])))
+            @test occursin("no tensors of Real", run(pool, items -> [Real[1, 2.5]], [1])[1].error.message)
             @test_throws ArgumentError run(pool, Echo(), 5)
             @test isempty(run(pool, Echo(), String[]))
             @test isempty(run(pool, Echo(), Any[]))
@@ -67,7 +75,8 @@ end
         run(pool, tool, items)
         run(pool, tool, items)
         @test order == [1, 2, 3, 1, 2, 3]
-        @test_throws ToolPoolError ToolPool.Items([1, 2]; costs = [1, NaN])
+        @test message_of(() -> ToolPool.Items([1, 2]; costs = [NaN, 1])) ==
+              "ToolPoolError(ERR_ARGUMENT): the cost of item 1 is NaN; costs are numbers from 0 up, or +infinity"
         @test_throws ToolPoolError ToolPool.Items([1, 2]; costs = [1])
     end
 end

@@ -16,9 +16,28 @@
             @test (now.total, now.done, now.failed, now.unique, now.running) == (3, 3, 0, 2, 0)
             results = job[]
             how = report(results)
+            @test (how.summary.tool, how.summary.total, how.summary.done, how.summary.unique) == ("echo", 3, 3, 2)
+            @test how.summary.elapsed_s > 0 && how.summary.remaining_s == 0 && how.summary.stopped === nothing
+            @test [(s.slot, s.device, s.lost) for s in how.slots] == [(0, "cpu", nothing), (1, "cpu", nothing)]
+            @test sum(s.items for s in how.slots) == 2 && all(s.busy_s isa Float64 for s in how.slots)
+            @test isempty(how.counts)
             @test occursin("\"unique\": 2", how.json)
             @test occursin("traceEvents", how.trace)
             @test startswith(how.timeline, "<svg")
+        end
+
+        @testset "the report of a job under way, and of one that was stopped" begin
+            gate = Channel{Nothing}(0)
+            job = submit(pool, JuliaTool(items -> (take!(gate); items); batch_items = 1), 1:3)
+            eventually(() -> progress(job).running == 2)
+            @test report(job).summary.remaining_s === nothing && report(job).summary.done == 0
+            cancel(job)
+            foreach(_ -> put!(gate, nothing), 1:2)
+            wait(job)
+            how = report(job)
+            close(job)
+            @test how.summary.stopped.status == :ERR_CANCELLED && !isempty(how.summary.stopped.message)
+            @test how.summary.done == 2
         end
 
         @testset "two tasks use one pool" begin
@@ -121,7 +140,31 @@ end
     end
 end
 
+@testset "outputs that do not stack" begin
+    on_cpu() do pool
+        results = run(pool, identity, [zeros(2, 3), zeros(2, 3), zeros(4, 3)])
+        message = message_of(() -> stack(results, "output"))
+        @test occursin("item 3: 'output' is a 4×3", message) && occursin("a 2×3", message)
+        @test occursin("[item[\"output\"] for item in results]", message)
+        types = run(pool, items -> [item == 1 ? 1.5 : item for item in Any[items...]], [1, 2])
+        @test occursin("Int64", message_of(() -> stack(types, "output")))
+        @test occursin("there is output", message_of(() -> stack(results, "nonsense")))
+    end
+end
+
+@testset "items are counted from 1" begin
+    from_1 = ToolPool.counted_from_1
+    @test from_1("'x' of item 1 is", 1) == "'x' of item 2 is"
+    @test from_1("item 11 costs 1", 1) == "item 11 costs 1"
+    @test from_1("two outputs for item 1 of its batch", 1) == "two outputs for item 1 of its batch"
+    @test from_1("item 1 of a batch of 2; item 1 in a batch", 1) == "item 1 of a batch of 2; item 1 in a batch"
+end
+
 @testset "devices" begin
+    @test ToolPool.device_text([0, 2]) == ToolPool.device_text((0, "cuda:2")) == "cuda:0,cuda:2"
+    @test ToolPool.device_text(2) == "2" && ToolPool.device_text(:auto) == "auto"
+    @test length(devices(["cpu*3"])) == 3
+    @test_throws ToolPoolError ToolPool.open([98, 99])
     @test [(d.kind, d.slot) for d in devices("cpu*2")] == [(:cpu, 0), (:cpu, 1)]
     @test devices()[end].kind == :cpu && devices()[end].memory_total > 0
     ToolPool.open("cpu*2"; threads = 1) do pool

@@ -18,3 +18,17 @@
         @test_throws ToolPoolError ESM2(joinpath(model, "nothing"))
     end
 end
+
+@testset "what a tool counted is in the report" begin
+    # scripts/torch_models writes it beside the checkpoint.
+    model = joinpath(dirname(get(ENV, "TOOLPOOL_TEST_TINY_MODEL", "")), "torch", "same.pt")
+    if !isfile(model)
+        @info "there is no $model: counts are left out"
+    else
+        on_cpu(1) do pool
+            results = run(pool, TorchScript(model; batch = "pad"), [Float32[1, 2, 3], Float32[4]])
+            counts = report(results).counts
+            @test counts["elements"] - counts["padding"] == 4
+        end
+    end
+end

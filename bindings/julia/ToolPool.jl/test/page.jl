@@ -7,7 +7,7 @@ blocks = [block.captures[1] for block in eachmatch(r"```julia\n(.*?)```"s, page)
 include_string(Main, join(blocks, "\n"), ARGS[1])
 
 @test size(means) == (320, 3) && size(residues) == (320, 14)
-@test means[:, 1] == means[:, 3] && occursin("\"unique\": 2", figures)
+@test means[:, 1] == means[:, 3] && figures.unique == 2
 @test echoed == sequences && size(sums) == (100,)
 @test [weighted[i]["output"][] for i in 1:2] == [3.0, 8.0]
 @test done == 1 && String(copy(last_one[1]["output"])) == "c"
