@@ -37,7 +37,7 @@ libtorch: ## find libtorch, or install it into .venv; LIBTORCH names another
 build: libtorch ## libtoolpool.so, libtoolpool_torch.so and the command toolpool, in target/release
 	@scripts/build
 
-install: ## what `make build` built, in PREFIX (/usr/local); DESTDIR stages it for a package
+install: ## what `make build` built, in PREFIX (/usr/local); DESTDIR stages it for a package, LIBDIR is lib or another
 	@scripts/install "$(PREFIX)" "$(DESTDIR)"
 
 uninstall: ## remove what `make install` put into PREFIX

@@ -67,13 +67,16 @@ end
 
 Base.getindex(job::Job) = fetch(job)
 
-"""How far the job is, in items and in seconds; `remaining` is `nothing` as long as it is unknown."""
+"""
+How far the job is, in items and in seconds; `remaining` is `nothing` as long as it is unknown, `undone` are items that will not
+be done any more, once the job has ended.
+"""
 function progress(job::Job)
     figures = blank(toolpool_progress_t)
     check(err -> toolpool_job_progress(handle_of(job), figures, err))
     now = figures[]
-    (total = Int(now.total), done = Int(now.done), failed = Int(now.failed), running = Int(now.running),
-     unique = Int(now.unique), elapsed = now.elapsed_s, remaining = now.remaining_s < 0 ? nothing : now.remaining_s)
+    (total = Int(now.total), done = Int(now.done), failed = Int(now.failed), undone = Int(now.undone),
+     running = Int(now.running), unique = Int(now.unique), elapsed = now.elapsed_s, remaining = now.remaining_s < 0 ? nothing : now.remaining_s)
 end
 
 """How the job went so far, or the run that results are of."""
