@@ -240,11 +240,14 @@ impl State {
         large || old || (!self.fresh.is_empty() && self.worth(terms).is_some())
     }
 
-    /// The next batch for a slot: what comes back from failures, then the longest fresh items that the slot should
-    /// have, then what is to be tried elsewhere or later, then suspects one by one.
+    /// The next batch for a slot: what comes back from failures, here or elsewhere, then the longest fresh items that the
+    /// slot should have, then what is to be tried later, then suspects one by one.
     pub fn take(&mut self, limits: Cut, in_order: bool, terms: &Terms) -> Take {
         if let Some(batch) = self.again.pop() {
             return Take::beside_others(batch);
+        }
+        if let Some(item) = self.take_elsewhere(terms) {
+            return Take::beside_others(vec![item]);
         }
         if !self.fresh.is_empty()
             && let Some(from) = self.worth(terms)
@@ -254,9 +257,6 @@ impl State {
         }
         if terms.largest && !self.large.is_empty() {
             return Self::take_alone(&mut self.large, terms);
-        }
-        if let Some(item) = self.take_elsewhere(terms) {
-            return Take::beside_others(vec![item]);
         }
         if !self.fresh.is_empty() {
             return Take::Nothing;

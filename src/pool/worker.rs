@@ -103,7 +103,7 @@ impl<'a> Worker<'a> {
             let next = match self.queue.next(self.slot.number, self.sweeps, wait) {
                 Some(Task::Run(ticket)) => self.run(ticket),
                 Some(Task::Load(job)) => self.load_for(job),
-                Some(Task::WarmUp(warm_up)) => self.warm_up(&warm_up),
+                Some(Task::WarmUp(warm_up)) => self.warm_up(warm_up),
                 Some(Task::Unload(keys)) => self.make_room(&keys),
                 Some(Task::Sweep(sweeps)) => {
                     self.sweeps = sweeps;
@@ -318,14 +318,27 @@ impl<'a> Worker<'a> {
         if let Some(job) = job {
             self.queue.retire(&job);
         }
+        self.let_go_of(tool);
         self.go_on_unless(lost)
     }
 
-    fn warm_up(&mut self, warm_up: &WarmUp) -> Next {
+    /// Lets go of a tool that may not have been loaded here. Whoever looked for orphans meanwhile took it for one in use.
+    fn let_go_of(&self, tool: Arc<dyn Tool>) {
+        let owner = tool.identity().owner();
+        drop(tool);
+        if owner.is_some_and(|owner| owner.strong_count() == 0) {
+            self.queue.sweep();
+        }
+    }
+
+    fn warm_up(&mut self, warm_up: Arc<WarmUp>) -> Next {
         let (_, outcome) = self.ensure(warm_up.tool(), &|_| !warm_up.over());
         let lost = lost_in(&outcome);
         warm_up.done(self.slot.number, outcome);
         self.queue.warmed_up(self.slot.number);
+        let tool = Arc::clone(warm_up.tool());
+        drop(warm_up);
+        self.let_go_of(tool);
         self.go_on_unless(lost)
     }
 

@@ -217,8 +217,8 @@ int main(void) {
     const toolpool_tensor_t tensor = TOOLPOOL_TENSOR_INIT;
     const toolpool_column_t column = TOOLPOOL_COLUMN_INIT;
     CHECK(device.size == 224 && device.slot == -1 && device.threads == 1);
-    CHECK(callbacks.size == 128 && callbacks.run == NULL && callbacks.identity == NULL);
-    CHECK(progress.size == 88 && progress.unread_bytes == 0);
+    CHECK(callbacks.size == 136 && callbacks.run == NULL && callbacks.identity == NULL);
+    CHECK(progress.size == 96 && progress.unread_bytes == 0);
     CHECK(summary.size == 152 && summary.tool == NULL && summary.stopped_message == NULL);
     CHECK(of_slot.size == 136 && of_slot.device == NULL && of_slot.lost_message == NULL);
     CHECK(tensor.size == 112 && tensor.data == NULL && tensor.ndim == 0);

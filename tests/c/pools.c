@@ -71,8 +71,9 @@ static uint64_t memory_of(void *user, const toolpool_device_t *device, void *sta
     return large->takes * MIB;
 }
 
-static toolpool_tool_t *large_tool(large_t *large, uint64_t takes) {
+static toolpool_tool_t *large_tool(large_t *large, uint64_t takes, const char *identity) {
     toolpool_callbacks_t callbacks = counting();
+    callbacks.identity = identity;
     callbacks.memory = memory_of;
     memset(large, 0, sizeof *large);
     large->takes = takes;
@@ -85,7 +86,7 @@ static void the_least_recently_used_tool_makes_room(void) {
     toolpool_tool_t *tools[TOOLS];
     toolpool_t *pool = open_with("cpu", "memory_limit", "104857600"); /* 100 MiB */
     for (int i = 0; i < TOOLS; i++)
-        tools[i] = large_tool(&large[i], 40);
+        tools[i] = large_tool(&large[i], 40, NULL);
     run_one(pool, tools[0]);
     run_one(pool, tools[1]);
     run_one(pool, tools[0]);
@@ -106,9 +107,10 @@ static void the_least_recently_used_tool_makes_room(void) {
 static void slots_of_one_device_share_its_memory(void) {
     large_t first_calls, second_calls;
     toolpool_t *pool = open_with("cpu*2", "memory_limit", "104857600");
-    toolpool_tool_t *first = large_tool(&first_calls, 60), *second = large_tool(&second_calls, 60);
+    toolpool_tool_t *first = large_tool(&first_calls, 60, "first");
+    toolpool_tool_t *second = large_tool(&second_calls, 60, "second");
     OK(toolpool_warm(pool, first, &err));
-    CHECK(first_calls.calls.loads == 2); /* one tool on one device counts once */
+    CHECK(first_calls.calls.loads == 2); /* states of one identity count once on one device */
     OK(toolpool_warm(pool, second, &err));
     CHECK(second_calls.calls.loads == 2 && first_calls.calls.unloads == 2);
     toolpool_tool_free(first);
@@ -116,10 +118,22 @@ static void slots_of_one_device_share_its_memory(void) {
     toolpool_close(pool);
 }
 
+static void states_that_share_nothing_count_each(void) {
+    large_t calls;
+    toolpool_t *pool = open_with("cpu*2", "memory_limit", "104857600");
+    toolpool_tool_t *tool = large_tool(&calls, 60, NULL);
+    REFUSED(TOOLPOOL_ERR_OUT_OF_MEMORY, "each slot needs 60.0 MiB of memory for itself",
+            toolpool_warm(pool, tool, &err));
+    run_one(pool, tool);
+    CHECK(calls.calls.loads == 1 && calls.calls.unloads == 0);
+    toolpool_tool_free(tool);
+    toolpool_close(pool);
+}
+
 static void what_can_never_fit_is_refused_with_figures_before_it_is_loaded(void) {
     large_t large;
     toolpool_t *pool = open_with("cpu", "memory_limit", "104857600");
-    toolpool_tool_t *tool = large_tool(&large, 3 * 1024);
+    toolpool_tool_t *tool = large_tool(&large, 3 * 1024, NULL);
     toolpool_items_t *items = numbered(4);
     toolpool_results_t *results = NULL;
     REFUSED(TOOLPOOL_ERR_OUT_OF_MEMORY, "needs 3.0 GiB of memory to load, more than the 100.0 MiB",
@@ -162,6 +176,7 @@ int main(void) {
     threads_are_those_of_every_slot();
     the_least_recently_used_tool_makes_room();
     slots_of_one_device_share_its_memory();
+    states_that_share_nothing_count_each();
     what_can_never_fit_is_refused_with_figures_before_it_is_loaded();
     trust_in_data_refuses_programs();
     return 0;
