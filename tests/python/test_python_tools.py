@@ -7,6 +7,7 @@ import weakref
 
 import numpy as np
 import pytest
+import torch
 from toolpool import (
     ContractError,
     Echo,
@@ -117,6 +118,15 @@ def test_outputs_of_every_kind(pool):
     for name in ("number", "half", "list", "flags", "every second"):
         np.testing.assert_array_equal(item[name], outputs[name])
         assert item[name].dtype == np.asarray(outputs[name]).dtype
+
+
+def test_tensors_are_written_whatever_their_strides(pool):
+    square = torch.arange(4.0).reshape(2, 2)
+    outputs = [square.T, square.T.bfloat16(), square.clone().requires_grad_()]
+    results = pool.run(lambda items: [outputs[item] for item in items], [0, 1, 2])
+    for output, item in zip(outputs, results, strict=True):
+        taken = torch.from_dlpack(item.tensor("output"))
+        assert taken.dtype == output.dtype and taken.tolist() == output.tolist()
 
 
 @pytest.mark.parametrize("output", [{}, object(), np.array(["a"]), 1j, None])
