@@ -81,6 +81,11 @@ def test_devices_that_mean_nothing_are_refused(asked, reason):
         ToolPool(**asked)
 
 
+        ({"gpus": 2.0}, "not 2.0"),
+        ({"gpus": "cpu", "cpus": 2}, "cpus=2 goes with gpus=0"),
+        ({"gpus": "auto", "cpus": 2}, "cpus=2 goes with gpus=0"),
+        ({"gpus": ["cuda:0"], "cpus": 2}, "cpus=2 goes with gpus=0"),
+        ({"gpus": 1, "cpus": 2}, "cpus=2 goes with gpus=0"),
 def test_options_of_a_pool_are_checked():
     with pytest.raises(OptionError, match="memory_limit"):
         ToolPool(gpus=0, colour="red")
