@@ -57,7 +57,7 @@ class Strings:
                 key,
             )
 
-    def wide_offsets(self) -> array:
+    def wide_offsets(self) -> array[int]:
         """The offsets as 64 bits, copied."""
         kind = ctypes.c_int32 if self.narrow else ctypes.c_int64
         return array("q", (kind * (self.length + 1)).from_address(self.offsets))
