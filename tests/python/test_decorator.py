@@ -1,15 +1,23 @@
 """@tool: a plain function of lists is split over the pool around it, and nobody else can tell."""
 
+import asyncio
+import contextvars
+import copy
+import pickle
 import threading
 from collections import namedtuple
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from types import SimpleNamespace
 
 import numpy as np
+import polars as pl
 import pytest
+import torch
 from toolpool import (
     ContractError,
     InvalidArgument,
+    OptionError,
     PartialFailure,
     Parts,
     Reentrant,
@@ -64,6 +72,45 @@ def test_siblings_are_sliced_along_and_one_goes_with_all(pool, fold):
         fold(items, items[:3])
 
 
+def test_a_sibling_of_one_entry_travels_once_with_the_call(pool):
+    """Its pickle is not part of what makes items equal: an entry that has none does no harm."""
+    database = [threading.Lock()]
+    seen = []
+
+    @tool(iterable_input=["xs", "databases"])
+    def search(xs, databases):
+        seen.extend(xs)
+        return [database is databases[0] for database in databases]
+
+    assert search(["a", "b"] * 20, database) == [True] * 40
+    assert sorted(seen) == ["a", "b"]
+
+
+@pytest.mark.parametrize("database", [np.zeros((1, 5)), torch.zeros((1, 5))])
+def test_a_sibling_of_one_row_is_not_copied_for_each_item(pool, database):
+    @tool(iterable_input=["xs", "databases"])
+    def search(xs, databases):
+        assert type(databases) is type(database) and databases.shape == (len(xs), 5)
+        first = np.asarray(databases[0])
+        return [np.shares_memory(np.asarray(row), first) for row in databases]
+
+    assert search(list(range(20)), database) == [True] * 20
+
+
+def test_costs_are_those_of_the_first_list(single):
+    order = []
+
+    @tool(iterable_input=["xs", "ys"], item_cost=lambda x: {"b": 2}.get(x, 1))
+    def run(xs, ys):
+        order.extend(zip(xs, ys, strict=True))
+        return xs
+
+    run(["a", "b"], ["b", "a"])
+    assert order == [("b", "a"), ("a", "b")]
+    run(["one"], ["p", "q"])
+    assert len(order) == 4
+
+
 def test_equal_items_are_computed_once(pool, fold, calls):
     assert fold(["a", "b"] * 50).structures == ["a-*1", "b-*1"] * 50
     assert sorted(item for items, *_ in calls for item in items) == ["a", "b"]
@@ -95,6 +142,25 @@ def test_up_to_one_item_is_one_direct_call(pool, fold, calls, items):
     assert calls == [(items, "cpu", threading.get_ident())]
 
 
+@pytest.mark.parametrize(("complexes", "msas"), [([], ["msa"]), (["a"], ["msa"])])
+def test_lists_of_one_entry_do_not_make_items(pool, fold, calls, complexes, msas):
+    @tool(iterable_input=["complexes", "msas"])
+    def run(complexes, msas):
+        calls.append((complexes, msas, threading.get_ident()))
+        return complexes
+
+    assert run(complexes, msas) == complexes
+    assert calls == [(complexes, msas, threading.get_ident())]
+    with pytest.raises(InvalidArgument, match="complexes 0, msas 2"):
+        run([], ["a", "b"])
+
+
+@pytest.mark.parametrize("items", [[], [7], [7, 8, 9]])
+def test_iterators_are_read_once(pool, items):
+    run = tool(iterable_input="xs")(lambda xs: list(xs))
+    assert run(iter(items)) == run(x for x in items) == items
+
+
 def test_who_names_the_device_has_chosen_it(pool, fold, calls):
     fold(["a", "b"], device="cuda:7")
     assert calls == [(["a", "b"], "cuda:7", threading.get_ident())]
@@ -110,6 +176,26 @@ def test_a_call_inside_a_call_is_direct(pool, fold, calls):
     assert max(len(slice) for slice, *_ in calls) > 1
     assert sorted(item for slice, *_ in calls for item in slice) == sorted(items)
     assert {device for _, device, _ in calls} == {"cpu"}
+
+
+def test_a_context_that_is_taken_to_another_thread_is_inside_as_well(single):
+    """One worker, which waits for the thread: were the call inside split, nobody would be there to run it."""
+
+    @tool(iterable_input="xs")
+    def inner(xs, device=None):
+        return [(device, x) for x in xs]
+
+    @tool(iterable_input="xs")
+    def with_executor(xs):
+        with ThreadPoolExecutor(1) as threads:
+            return threads.submit(contextvars.copy_context().run, inner, xs).result()
+
+    @tool(iterable_input="xs")
+    def with_asyncio(xs):
+        return asyncio.run(asyncio.to_thread(inner, xs))
+
+    for outer in (with_executor, with_asyncio):
+        assert outer(["a", "b"]) == [("cpu", "a"), ("cpu", "b")]
 
 
 def test_threads_started_in_the_block_are_split_as_well(pool, fold, calls):
@@ -162,12 +248,147 @@ def test_other_fields_are_kept_and_told_apart_where_slices_differ(pool, fold):
     assert isinstance(folded.size, Parts) and sum(folded.size) == 40
 
 
-def test_fields_that_are_arrays_can_be_compared(pool):
+SIDE = {
+    "numbers": lambda n: 3,
+    "NaN": lambda n: float("nan"),
+    "arrays": lambda n: np.array([1, np.nan]),
+    "text in arrays": lambda n: np.array(["a", "b"]),
+    "tensors": lambda n: torch.tensor([1, np.nan]),
+}
+
+
+def one_by_one(function):
+    """The function, of slices that have one item each: what fails is halved until it has."""
+
+    def run(xs):
+        if len(xs) > 1:
+            raise ValueError("not together")
+        return function(xs)
+
+    return run
+
+
+@pytest.fixture
+def beside(pool):
+    """What a call makes of a field beside the outputs, of two slices: `value(0)` and `value(1)`."""
+
+    def of(value):
+        def run(xs):
+            return {"ys": xs, "field": value(xs[0])}
+
+        return tool(iterable_input="xs", iterable_output="ys")(one_by_one(run))([0, 1])["field"]
+
+    return of
+
+
+@pytest.mark.parametrize("kind", SIDE)
+def test_fields_agree_element_by_element_and_nan_with_nan(beside, kind):
+    value = SIDE[kind](0)
+    agreed = beside(SIDE[kind])
+    assert type(agreed) is type(value)
+    np.testing.assert_array_equal(agreed, value)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [1, True],
+        [np.zeros(3), np.zeros((1, 3))],
+        [np.zeros(3), np.zeros(3, int)],
+        [np.zeros(2), np.ones(2)],
+        [float("nan"), 1.0],
+    ],
+)
+def test_fields_that_differ_in_value_type_or_shape_are_told_apart(beside, values):
+    told = beside(values.__getitem__)
+    assert isinstance(told, Parts) and [type(one) for one in told] == [type(one) for one in values]
+
+
+def test_fields_that_some_slices_have_are_kept(pool):
+    slices = [{"ys": [1]}, {"ys": [2], "note": "second"}]
+    run = tool(iterable_input="xs", iterable_output="ys")(one_by_one(lambda xs: slices[xs[0]]))
+    assert run([0, 1]) == {"ys": [1, 2], "note": [None, "second"]}
+
+
+# Kinds of lists
+
+
+LISTS = {
+    "list": list(range(40)),
+    "tuple": tuple(range(40)),
+    "array": np.arange(40),
+    "rows": np.arange(80.0).reshape(40, 2),
+    "texts": np.array([f"{n}" for n in range(40)]),
+    "tensor": torch.arange(40),
+    "rows of a tensor": torch.arange(80.0).reshape(40, 2).to(torch.float16),
+}
+
+
+@pytest.mark.parametrize("kind", LISTS)
+@pytest.mark.parametrize("count", [0, 1, 40])
+def test_lists_arrays_and_tensors_stay_what_they_are(pool, kind, count):
+    given = LISTS[kind][:count]
+    seen = []
+
     @tool(iterable_input="xs", iterable_output="ys")
     def run(xs):
-        return {"ys": xs, "table": np.arange(3)}
+        seen.append(xs)
+        return {"ys": xs}
 
-    assert isinstance(run(list(range(30)))["table"], Parts)
+    returned = run(given)["ys"]
+    for one in (returned, *seen):
+        assert type(one) is type(given)
+        if kind != "texts":  # whose dtype is as wide as the widest
+            assert getattr(one, "dtype", None) == getattr(given, "dtype", None)
+    assert len(returned) == count and (len(seen) == 1) == (count < 2)
+    np.testing.assert_array_equal(np.asarray(returned), np.asarray(given))
+
+
+def test_rows_of_tensors_travel_alone(pool):
+    """The pickle of a view has the whole tensor: in each key, and to every process."""
+    rows = torch.zeros((50, 10_000))
+    sizes = pool.run(lambda xs: [np.int64(len(pickle.dumps(x))) for x in xs], rows)
+    assert sizes.stack("output").max() < 100_000 < len(pickle.dumps(rows[0]))
+
+
+def test_arrays_of_objects_come_as_lists(pool):
+    given = np.array([[1], [1, 2], None] * 2, dtype=object)
+    assert tool(iterable_input="xs")(lambda xs: xs)(given) == [[1], [1, 2], None] * 2
+
+
+def test_arrays_that_do_not_go_together_say_so(single):
+    """As of models that pad to the longest of a slice."""
+    run = tool(iterable_input="xs")(one_by_one(lambda xs: np.zeros((1, len(xs[0])))))
+    with pytest.raises(ContractError, match="return a list"):
+        run(["a", "aa"])
+
+
+NO_LISTS = {
+    "text": "abc",
+    "bytes": b"abc",
+    "a bytearray": bytearray(b"abc"),
+    "a dict": {"embedding": 1, "length": 2, "kind": 3},
+    "a set": {1, 2, 3},
+    "a table": pl.DataFrame({"a": [1], "b": [2], "c": [3]}),
+    "a number": 3,
+    "nothing": None,
+}
+
+
+@pytest.mark.parametrize("kind", NO_LISTS)
+@pytest.mark.parametrize("field", [None, "ys"])
+def test_what_is_no_list_of_outputs_is_refused(single, kind, field):
+    """Entry by entry it would have been as many outputs as there are items."""
+    given = NO_LISTS[kind]
+    returned = given if field is None else {"ys": given}
+    run = tool(iterable_input="xs", iterable_output=field)(lambda xs: returned)
+    with pytest.raises(PartialFailure, match=f"gave {_a(given)} for . items on cpu") as raised:
+        run(["x", "y", "z"])
+    assert all(isinstance(failure.error, ContractError) for failure in raised.value.failed)
+
+
+def _a(given):
+    return "None" if given is None else f"a {type(given).__name__}"
 
 
 def test_failures_have_the_callers_indices(pool):
@@ -207,6 +428,20 @@ def test_an_output_without_the_field_says_so(pool):
         run([1, 2, 3])
 
 
+def test_options_are_checked_where_the_function_is_decorated():
+    with pytest.raises(OptionError, match="time_limit"):
+        tool(iterable_input="xs", timelimit=3)
+    with pytest.raises(OptionError, match="dedup"):
+        tool(iterable_input="xs", dedup="perhaps")
+    with pytest.raises(InvalidArgument, match="not 5"):
+        tool(iterable_input="xs")(5)
+
+
+def test_progress_can_be_asked_for(pool, drawn):
+    assert tool(iterable_input="xs", progress=True)(lambda xs: xs)([1, 2, 3]) == [1, 2, 3]
+    assert "3/3" in drawn.getvalue()
+
+
 def test_options_of_the_run_can_be_given(pool):
     gate = threading.Event()
     threading.Timer(0.3, gate.set).start()
@@ -227,6 +462,49 @@ def test_a_parameter_that_is_not_there_is_seen_at_once():
         @tool(iterable_input="sequences")
         def run(xs):
             return xs
+
+
+class Model:
+    """Methods are functions too."""
+
+    def __init__(self, suffix):
+        self.suffix = suffix
+
+    @tool(iterable_input="xs")
+    def run(self, xs, *, device=None):
+        """Runs."""
+        return [f"{x}{self.suffix} {device}" for x in xs]
+
+    @staticmethod
+    @tool(iterable_input="xs")
+    def run_static(xs):
+        return xs
+
+    @classmethod
+    @tool(iterable_input="xs")
+    def run_class(cls, xs):
+        return [cls.__name__ for _ in xs]
+
+
+def test_methods_can_be_decorated(pool):
+    one, other = Model("!"), Model("?")
+    assert one.run(["a", "b"]) == ["a! cpu", "b! cpu"]
+    assert other.run(["a"]) == Model.run(other, ["a"]) == ["a? cpu"]
+    assert one.run.__doc__ == "Runs." and one.run.__name__ == "run"
+    assert Model.run_static([1, 2]) == [1, 2] and one.run_class([1, 2]) == ["Model", "Model"]
+
+
+@tool(iterable_input="xs")
+def of_module(xs):
+    return xs
+
+
+def test_decorated_functions_are_pickled_by_name():
+    assert pickle.loads(pickle.dumps(of_module)) is of_module
+    assert pickle.loads(pickle.dumps(Model.run)) is Model.run
+    assert copy.deepcopy(of_module) is of_module
+    with pytest.raises((pickle.PicklingError, AttributeError)):
+        pickle.dumps(tool(iterable_input="xs")(lambda xs: xs))
 
 
 def test_methods_of_the_pool_refuse_to_wait_inside(pool):
