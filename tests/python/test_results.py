@@ -2,6 +2,7 @@
 
 import gc
 import pickle
+import sys
 
 import ml_dtypes
 import numpy as np
@@ -114,6 +115,27 @@ def test_stack_refuses_unlike_shapes(results):
     ) as raised:
         results.stack("grid")
     assert "toolpool_" not in str(raised.value) and raised.value.item == 1
+
+
+WORDS = [f"{n:06}" for n in range(2000)]
+COLUMNS = {
+    "one after the other": WORDS,
+    "of many lengths": [word * (n % 7) for n, word in enumerate(WORDS)],
+    "the same again": WORDS[:50] * 40,
+    "the same again, with gaps": [*WORDS, *WORDS[100:500], *WORDS[600:1000]],
+}
+
+
+@pytest.mark.parametrize("words", COLUMNS.values(), ids=COLUMNS)
+@pytest.mark.parametrize("module", ["numpy", "unused"])
+def test_columns_of_strings_are_in_the_order_of_the_items(pool, words, module, monkeypatch):
+    """However their rows lie in the chunks, with numpy and without."""
+    monkeypatch.setitem(sys.modules, module, None)
+    wanted = [word.encode() for word in words]
+    for dedup in (True, False):
+        assert pool.run(Echo(), words, dedup=dedup).column("output") == wanted
+    results = pool.run(lambda items: [one or ValueError("empty") for one in items], words)
+    assert results.column("output") == [one or None for one in wanted]
 
 
 def test_where_all_items_failed_a_column_is_of_none(pool):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import importlib
-import struct
 from collections.abc import Iterator, Mapping, Sequence
 from math import prod
 from typing import TYPE_CHECKING, Any, overload
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any, overload
 from . import _signatures as c
 from ._arrays import Tensor
 from ._calls import Handle, call, sized
+from ._columns import NO_CHUNK, strings_of
 from ._dlpack import Imported
 from ._dtypes import BY_NUMBER, Dtype
 from ._errors import (
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
     from ._objects import Objects
     from ._report import Report
-
-_NO_CHUNK = 0xFFFF_FFFF
 
 
 class Results:  # no Sequence: polars and others would read one item by item, and not by __arrow_c_array__
@@ -157,20 +155,10 @@ class Results:  # no Sequence: polars and others would read one item by item, an
         if not self.names:  # no item has outputs
             return [None] * self._length
         view = self._view(name)
-        rows = ctypes.string_at(view.rows, view.n_rows * ctypes.sizeof(c.toolpool_row_t))
-        places = struct.iter_unpack("=QQII", rows)
-        if BY_NUMBER[view.dtype].name != "bytes":
-            return [
-                None if chunk == _NO_CHUNK else item[name]
-                for item, (_, _, chunk, _) in zip(self, places)
-            ]
-        chunks = [
-            ctypes.string_at(view.chunks[i].data, view.chunks[i].bytes)
-            for i in range(view.n_chunks)
-        ]
+        if BY_NUMBER[view.dtype].name == "bytes":
+            return strings_of(view)
         return [
-            None if chunk == _NO_CHUNK else chunks[chunk][offset : offset + length]
-            for offset, length, chunk, _ in places
+            None if view.rows[i].chunk == NO_CHUNK else item[name] for i, item in enumerate(self)
         ]
 
     def is_bytes(self, name: str) -> bool:
