@@ -181,8 +181,11 @@ def test_a_call_inside_a_call_is_direct(pool, fold, calls):
 def test_a_context_that_is_taken_to_another_thread_is_inside_as_well(single):
     """One worker, which waits for the thread: were the call inside split, nobody would be there to run it."""
 
-    @tool(iterable_input="xs")
+    slices = []
+
+    @tool(iterable_input="xs", time_limit=5)
     def inner(xs, device=None):
+        slices.append(xs)
         return [(device, x) for x in xs]
 
     @tool(iterable_input="xs")
@@ -196,6 +199,7 @@ def test_a_context_that_is_taken_to_another_thread_is_inside_as_well(single):
 
     for outer in (with_executor, with_asyncio):
         assert outer(["a", "b"]) == [("cpu", "a"), ("cpu", "b")]
+        assert slices.pop() == ["a", "b"] and not slices
 
 
 def test_threads_started_in_the_block_are_split_as_well(pool, fold, calls):

@@ -102,6 +102,7 @@ def test_stack_fills_tensors_of_others(results):
         np.zeros((7, 4), np.float32),
         np.zeros((4, 8), np.float32).T,
         np.broadcast_to(np.float32(0), (8, 4)),
+        np.frombuffer(bytes(4 * 8 * 4), np.float32).reshape(8, 4),
     ],
 )
 def test_stack_refuses_an_array_that_does_not_fit(results, out):

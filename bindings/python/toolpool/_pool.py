@@ -177,7 +177,7 @@ class ToolPool:
                 self._stop()
             self.close()
         finally:
-            _leave(self)
+            _leave()
 
     def __repr__(self) -> str:
         return f"ToolPool({', '.join(self.names)})"
@@ -265,11 +265,10 @@ def _surround(pool: ToolPool) -> None:
         _open = pool
 
 
-def _leave(pool: ToolPool) -> None:
+def _leave() -> None:
     global _open
     with _opening:
-        if _open is pool:  # in a forked child it is not
-            _open = None
+        _open = None
 
 
 def _as_tool(tool: AnyTool) -> Tool | PythonTool:
