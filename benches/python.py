@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import logging
 import os
 import sys
 import time
@@ -81,7 +82,12 @@ def ray_runs(strings: list[str]) -> Iterator[dict[str, Run]]:
         def run(self, items):
             return [echo(item) for item in items]
 
-    ray.init(num_cpus=WORKERS, include_dashboard=False, log_to_driver=False)
+    ray.init(
+        num_cpus=WORKERS,
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level=logging.WARNING,  # what it says of its start would stand in the table
+    )
     pool = ActorPool([Echoes.remote() for _ in range(WORKERS)])
     size = -(-len(strings) // (4 * WORKERS))
 

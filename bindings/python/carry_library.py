@@ -11,9 +11,14 @@ CARRIED = ("libtoolpool.so", "libtoolpool_torch.so", "toolpool-worker")
 
 
 class CarryLibrary(BuildHookInterface):
-    """Takes what `make build` left in target/release, or in the folder that TOOLPOOL_BUILD_DIR names."""
+    """Takes what `make build` left in target/release, or in the folder that TOOLPOOL_BUILD_DIR names.
+
+    An editable install carries nothing: the package finds target/release from its own place.
+    """
 
     def initialize(self, version, build_data):
+        if version == "editable":
+            return
         default = Path(self.root).parents[1] / "target/release"
         folder = Path(os.environ.get("TOOLPOOL_BUILD_DIR") or default)
         absent = [name for name in CARRIED if not (folder / name).is_file()]

@@ -1,5 +1,6 @@
 """The package as it lies in the repository, over the library that was built there unless TOOLPOOL_LIBRARY names one."""
 
+import io
 import os
 import sys
 from pathlib import Path
@@ -32,6 +33,18 @@ def single():
 
     with ToolPool(gpus=0, cpus=1) as opened:
         yield opened
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """What rich draws."""
+    import rich
+    from rich.console import Console
+
+    screen = io.StringIO()
+    console = Console(file=screen, force_terminal=True, width=100)
+    monkeypatch.setattr(rich, "_console", console)
+    return screen
 
 
 @pytest.fixture

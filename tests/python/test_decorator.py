@@ -1,15 +1,22 @@
 """@tool: a plain function of lists is split over the pool around it, and nobody else can tell."""
 
+import asyncio
+import contextvars
+import copy
+import pickle
 import threading
 from collections import namedtuple
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from toolpool import (
     ContractError,
     InvalidArgument,
+    OptionError,
     PartialFailure,
     Parts,
     Reentrant,
@@ -64,6 +71,45 @@ def test_siblings_are_sliced_along_and_one_goes_with_all(pool, fold):
         fold(items, items[:3])
 
 
+def test_a_sibling_of_one_entry_travels_once_with_the_call(pool):
+    """Its pickle is not part of what makes items equal: an entry that has none does no harm."""
+    database = [threading.Lock()]
+    seen = []
+
+    @tool(iterable_input=["xs", "databases"])
+    def search(xs, databases):
+        seen.extend(xs)
+        return [database is databases[0] for database in databases]
+
+    assert search(["a", "b"] * 20, database) == [True] * 40
+    assert sorted(seen) == ["a", "b"]
+
+
+@pytest.mark.parametrize("database", [np.zeros((1, 5)), torch.zeros((1, 5))])
+def test_a_sibling_of_one_row_is_not_copied_for_each_item(pool, database):
+    @tool(iterable_input=["xs", "databases"])
+    def search(xs, databases):
+        assert type(databases) is type(database) and databases.shape == (len(xs), 5)
+        first = np.asarray(databases[0])
+        return [np.shares_memory(np.asarray(row), first) for row in databases]
+
+    assert search(list(range(20)), database) == [True] * 20
+
+
+def test_costs_are_those_of_the_first_list(single):
+    order = []
+
+    @tool(iterable_input=["xs", "ys"], item_cost=lambda x: {"b": 2}.get(x, 1))
+    def run(xs, ys):
+        order.extend(zip(xs, ys, strict=True))
+        return xs
+
+    run(["a", "b"], ["b", "a"])
+    assert order == [("b", "a"), ("a", "b")]
+    run(["one"], ["p", "q"])
+    assert len(order) == 4
+
+
 def test_equal_items_are_computed_once(pool, fold, calls):
     assert fold(["a", "b"] * 50).structures == ["a-*1", "b-*1"] * 50
     assert sorted(item for items, *_ in calls for item in items) == ["a", "b"]
@@ -95,6 +141,25 @@ def test_up_to_one_item_is_one_direct_call(pool, fold, calls, items):
     assert calls == [(items, "cpu", threading.get_ident())]
 
 
+@pytest.mark.parametrize(("complexes", "msas"), [([], ["msa"]), (["a"], ["msa"])])
+def test_lists_of_one_entry_do_not_make_items(pool, fold, calls, complexes, msas):
+    @tool(iterable_input=["complexes", "msas"])
+    def run(complexes, msas):
+        calls.append((complexes, msas, threading.get_ident()))
+        return complexes
+
+    assert run(complexes, msas) == complexes
+    assert calls == [(complexes, msas, threading.get_ident())]
+    with pytest.raises(InvalidArgument, match="complexes 0, msas 2"):
+        run([], ["a", "b"])
+
+
+@pytest.mark.parametrize("items", [[], [7], [7, 8, 9]])
+def test_iterators_are_read_once(pool, items):
+    run = tool(iterable_input="xs")(lambda xs: list(xs))
+    assert run(iter(items)) == run(x for x in items) == items
+
+
 def test_who_names_the_device_has_chosen_it(pool, fold, calls):
     fold(["a", "b"], device="cuda:7")
     assert calls == [(["a", "b"], "cuda:7", threading.get_ident())]
@@ -110,6 +175,30 @@ def test_a_call_inside_a_call_is_direct(pool, fold, calls):
     assert max(len(slice) for slice, *_ in calls) > 1
     assert sorted(item for slice, *_ in calls for item in slice) == sorted(items)
     assert {device for _, device, _ in calls} == {"cpu"}
+
+
+def test_a_context_that_is_taken_to_another_thread_is_inside_as_well(single):
+    """One worker, which waits for the thread: were the call inside split, nobody would be there to run it."""
+
+    slices = []
+
+    @tool(iterable_input="xs", time_limit=5)
+    def inner(xs, device=None):
+        slices.append(xs)
+        return [(device, x) for x in xs]
+
+    @tool(iterable_input="xs")
+    def with_executor(xs):
+        with ThreadPoolExecutor(1) as threads:
+            return threads.submit(contextvars.copy_context().run, inner, xs).result()
+
+    @tool(iterable_input="xs")
+    def with_asyncio(xs):
+        return asyncio.run(asyncio.to_thread(inner, xs))
+
+    for outer in (with_executor, with_asyncio):
+        assert outer(["a", "b"]) == [("cpu", "a"), ("cpu", "b")]
+        assert slices.pop() == ["a", "b"] and not slices
 
 
 def test_threads_started_in_the_block_are_split_as_well(pool, fold, calls):
@@ -162,14 +251,6 @@ def test_other_fields_are_kept_and_told_apart_where_slices_differ(pool, fold):
     assert isinstance(folded.size, Parts) and sum(folded.size) == 40
 
 
-def test_fields_that_are_arrays_can_be_compared(pool):
-    @tool(iterable_input="xs", iterable_output="ys")
-    def run(xs):
-        return {"ys": xs, "table": np.arange(3)}
-
-    assert isinstance(run(list(range(30)))["table"], Parts)
-
-
 def test_failures_have_the_callers_indices(pool):
     @tool(iterable_input="xs")
     def run(xs):
@@ -207,6 +288,20 @@ def test_an_output_without_the_field_says_so(pool):
         run([1, 2, 3])
 
 
+def test_options_are_checked_where_the_function_is_decorated():
+    with pytest.raises(OptionError, match="time_limit"):
+        tool(iterable_input="xs", timelimit=3)
+    with pytest.raises(OptionError, match="dedup"):
+        tool(iterable_input="xs", dedup="perhaps")
+    with pytest.raises(InvalidArgument, match="not 5"):
+        tool(iterable_input="xs")(5)
+
+
+def test_progress_can_be_asked_for(pool, drawn):
+    assert tool(iterable_input="xs", progress=True)(lambda xs: xs)([1, 2, 3]) == [1, 2, 3]
+    assert "3/3" in drawn.getvalue()
+
+
 def test_options_of_the_run_can_be_given(pool):
     gate = threading.Event()
     threading.Timer(0.3, gate.set).start()
@@ -227,6 +322,49 @@ def test_a_parameter_that_is_not_there_is_seen_at_once():
         @tool(iterable_input="sequences")
         def run(xs):
             return xs
+
+
+class Model:
+    """Methods are functions too."""
+
+    def __init__(self, suffix):
+        self.suffix = suffix
+
+    @tool(iterable_input="xs")
+    def run(self, xs, *, device=None):
+        """Runs."""
+        return [f"{x}{self.suffix} {device}" for x in xs]
+
+    @staticmethod
+    @tool(iterable_input="xs")
+    def run_static(xs):
+        return xs
+
+    @classmethod
+    @tool(iterable_input="xs")
+    def run_class(cls, xs):
+        return [cls.__name__ for _ in xs]
+
+
+def test_methods_can_be_decorated(pool):
+    one, other = Model("!"), Model("?")
+    assert one.run(["a", "b"]) == ["a! cpu", "b! cpu"]
+    assert other.run(["a"]) == Model.run(other, ["a"]) == ["a? cpu"]
+    assert one.run.__doc__ == "Runs." and one.run.__name__ == "run"
+    assert Model.run_static([1, 2]) == [1, 2] and one.run_class([1, 2]) == ["Model", "Model"]
+
+
+@tool(iterable_input="xs")
+def of_module(xs):
+    return xs
+
+
+def test_decorated_functions_are_pickled_by_name():
+    assert pickle.loads(pickle.dumps(of_module)) is of_module
+    assert pickle.loads(pickle.dumps(Model.run)) is Model.run
+    assert copy.deepcopy(of_module) is of_module
+    with pytest.raises((pickle.PicklingError, AttributeError)):
+        pickle.dumps(tool(iterable_input="xs")(lambda xs: xs))
 
 
 def test_methods_of_the_pool_refuse_to_wait_inside(pool):

@@ -172,6 +172,41 @@ def test_memory_is_given_back_when_items_cannot_be_made():
     assert seen() is None
 
 
+class Elsewhere:
+    """A tensor that says it lies in other memory."""
+
+    def __init__(self, device):
+        self._array, self._device = np.arange(6, dtype=np.float32).reshape(3, 2), device
+
+    def __dlpack__(self, **asked):
+        return self._array.__dlpack__(**asked)
+
+    def __dlpack_device__(self):
+        return self._device
+
+
+@pytest.mark.parametrize("device", [3, 11, 13])
+def test_memory_that_the_host_can_read_is_read(pool, device):
+    """Pinned by CUDA, by ROCm; managed by CUDA."""
+    rows = np.arange(6, dtype=np.float32).reshape(3, 2)
+    assert echoed(pool, Elsewhere((device, 0))) == [row.tobytes() for row in rows]
+
+
+class Old(np.ndarray):
+    """An array as numpy had them before 2.1, which exported none that was read-only."""
+
+    def __dlpack__(self, stream=None):
+        raise BufferError("Cannot export readonly array since signalling readonly is unsupported")
+
+
+def test_read_only_arrays_of_an_old_numpy_are_read_where_they_lie(pool, tmp_path):
+    rows = np.arange(6, dtype=np.float32).reshape(3, 2)
+    rows.tofile(tmp_path / "rows")
+    mapped = np.memmap(tmp_path / "rows", np.float32, "r", shape=(3, 2))
+    for old in (rows.view(Old), mapped.view(Old), mapped):
+        assert echoed(pool, old) == [row.tobytes() for row in rows]
+
+
 REFUSED = {
     "one string": ("MKT", "put it into a list"),
     "one bytes": (b"MKT", "put it into a list"),
@@ -192,7 +227,11 @@ REFUSED = {
     "an arrow dictionary": (pa.array(["a", "a"]).dictionary_encode(), "dictionary"),
     "an arrow table": (pa.table({"a": ["x"]}), "format"),
     "a scalar": (np.array(3.0), "scalar"),
-    "complex numbers": (np.zeros((2, 2), np.complex64), "DLPack type"),
+    "complex numbers": (np.zeros((2, 2), np.complex64), "the type complex64"),
+    "complex tensors": (torch.zeros((2, 2), dtype=torch.complex64), "DLPack type"),
+    "the other byte order": (np.zeros((2, 2), ">f4"), "the type >f4"),
+    "fields of structs": (np.zeros(4, "i1,f4")["f1"], "no whole elements"),
+    "memory of a device": (Elsewhere((2, 0)), r"device \(2, 0\).*move it"),
     "too many dimensions": (np.zeros((1,) * 10), "9 dimensions"),
     "backwards": (np.zeros((2, 4))[:, ::-1], "negative"),
     "a tensor with a gradient": (torch.zeros(2, 2, requires_grad=True), "grad"),

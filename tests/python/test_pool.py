@@ -1,13 +1,14 @@
 """Opening, closing and sharing a pool; submitting to it."""
 
 import concurrent.futures
-import gc
 import os
+import signal
 import subprocess
 import sys
 import threading
 import time
 
+import numpy as np
 import pytest
 import toolpool
 from toolpool import (
@@ -23,6 +24,7 @@ from toolpool import (
     ToolPool,
     ToolPoolError,
     UnknownTool,
+    _pool,
     _python_tool,
 )
 
@@ -44,6 +46,12 @@ def test_cpus_are_cores_and_threads_share_them_out(no_gpus):
         with ToolPool(gpus=0, cpus=cpus, threads=threads) as pool:
             assert names(pool) == ["cpu"] * workers
             assert {device.threads for device in pool.devices} == {threads or 1}
+
+
+def test_numbers_may_be_of_numpy(no_gpus):
+    with ToolPool(gpus=np.int64(0), cpus=np.int32(2), threads=np.uint8(2)) as pool:
+        assert names(pool) == ["cpu"]
+        assert pool.run(Echo(), ["a"], time_limit=np.float32(60), dedup=np.bool_(True)).ok
 
 
 def test_without_gpus_the_default_is_the_cpu(no_gpus):
@@ -73,6 +81,11 @@ def test_gpus_that_are_not_visible_are_an_error_that_names_what_is(no_gpus, gpus
         ({"gpus": 0, "cpus": 0}, "at least 1"),
         ({"gpus": 0, "cpus": True}, "at least 1"),
         ({"gpus": 0, "cpus": 2.0}, "at least 1"),
+        ({"gpus": 2.0}, "not 2.0"),
+        ({"gpus": "cpu", "cpus": 2}, "cpus=2 goes with gpus=0"),
+        ({"gpus": "auto", "cpus": 2}, "cpus=2 goes with gpus=0"),
+        ({"gpus": ["cuda:0"], "cpus": 2}, "cpus=2 goes with gpus=0"),
+        ({"gpus": 1, "cpus": 2}, "cpus=2 goes with gpus=0"),
         ({"gpus": 0, "cpus": 2, "threads": 3}, "more than cpus=2"),
     ],
 )
@@ -100,6 +113,17 @@ def test_pools_do_not_nest(pool):
     assert pool.run(Echo(), ["a"]).ok
 
 
+def test_a_pool_is_refused_inside_of_itself_and_stays_open(pool):
+    other = ToolPool(gpus=0, cpus=1)
+    for refused in (pool, other):
+        with pytest.raises(ToolPoolError, match="do not nest"), refused:
+            pass
+        assert refused.run(Echo(), ["a"]).ok
+    with pytest.raises(ToolPoolError, match="do not nest"), other:
+        pass
+    other.close()
+
+
 def test_a_pool_can_be_opened_after_another_and_after_an_error():
     for _ in range(2):
         with pytest.raises(KeyError), ToolPool(gpus=0, cpus=1):
@@ -120,17 +144,27 @@ def test_pools_without_a_block_can_be_many():
 
 
 def test_a_forgotten_pool_ends_its_workers():
-    before = len(os.listdir("/proc/self/task"))
-    pool = ToolPool(gpus=0, cpus=2)
-    assert pool.run(Echo(), ["a"]).ok
-    assert len(os.listdir("/proc/self/task")) >= before + 2
-    del pool
-    gc.collect()
-    for _ in range(500):
-        if len(os.listdir("/proc/self/task")) <= before:
-            return
-        time.sleep(0.01)
-    pytest.fail("the workers are still there")
+    program = """
+import gc, os, pathlib, time, toolpool
+
+def workers():
+    return sum(map(is_worker, pathlib.Path("/proc/self/task").iterdir()))
+
+def is_worker(task):
+    try:
+        return (task / "comm").read_text().startswith("toolpool-")
+    except OSError:  # it has ended meanwhile
+        return False
+
+pool = toolpool.ToolPool(gpus=0, cpus=2)
+while workers() < 2:
+    time.sleep(0.01)
+del pool
+gc.collect()
+while workers():
+    time.sleep(0.01)
+"""
+    subprocess.run([sys.executable, "-c", program], timeout=60, check=True)
 
 
 def test_a_pool_that_is_never_closed_does_not_hold_up_the_exit():
@@ -175,6 +209,34 @@ def test_a_forked_child_is_told_so(pool):
     assert os.read(reading, 100) == b"Forked 0"
 
 
+def test_a_forked_child_can_open_a_pool_of_its_own(pool):
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            with ToolPool(gpus=0, cpus=1) as own:
+                halved = toolpool.tool(iterable_input="xs")(lambda xs: [x / 2 for x in xs])
+                os.write(writing, f"{own.run(Echo(), ['a']).ok} {halved([2, 4])}".encode())
+        except BaseException as error:
+            os.write(writing, repr(error).encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert os.read(reading, 1000) == b"True [1.0, 2.0]"
+
+
+def test_a_forked_child_waits_for_no_lock_of_the_parents_threads(pool):
+    with pool._using, _pool._opening:  # as if other threads had them
+        child = os.fork()
+        if child == 0:
+            signal.alarm(30)  # ends a child that waits
+            try:
+                pool.__exit__(SystemExit, SystemExit(), None)
+            finally:
+                os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    assert pool.run(Echo(), ["a"]).ok
+
+
 # Running
 
 
@@ -199,6 +261,32 @@ def test_submit_returns_while_the_run_goes_on(pool):
         job.results()
 
 
+def test_waits_may_be_endless_but_not_nan(pool):
+    job = pool.submit(Echo(), ["a"])
+    assert job.wait(float("inf")) and pool.drain(float("inf")) and pool.drain()
+    assert list(toolpool.as_completed([job], float("inf"))) == [job]
+    for wait in (job.wait, pool.drain, job.results):
+        with pytest.raises(InvalidArgument, match="nan"):
+            wait(float("nan"))
+
+
+def test_drain_says_whether_all_is_done(single):
+    gate = threading.Event()
+    job = single.submit(lambda items: [gate.wait() and b"" for _ in items], [1])
+    assert not single.drain(0) and not single.drain(0.06)
+    gate.set()
+    assert single.drain() and job.done()
+
+
+def test_a_refused_wait_does_not_end_the_job_of_others(single):
+    gate = threading.Event()
+    others = single.submit(lambda items: [gate.wait() and b"" for _ in items], [1])
+    refused = ToolPool(gpus=0, cpus=1).run(lambda items: [others.wait() for _ in items], [1])
+    assert isinstance(refused.failed[0].error.__cause__, toolpool.Reentrant)
+    gate.set()
+    assert others.results().ok
+
+
 def test_cancelled_items_say_so(single):
     started, gate = threading.Event(), threading.Event()
 
@@ -214,6 +302,7 @@ def test_cancelled_items_say_so(single):
     results = job.results()
     assert [item.ok for item in results].count(True) == 1
     assert all(isinstance(failure.error, Cancelled) for failure in results.failed)
+    assert [(item.slot, item.device) for item in results if not item.ok] == [(None, None)] * 2
 
 
 def test_items_come_as_they_finish(single):
@@ -249,6 +338,33 @@ def test_map_is_in_order_and_takes_any_objects(pool):
     assert list(pool.map(len, [])) == []
 
 
+class Opaque:
+    """Its pickle says nothing of what it holds."""
+
+    def __init__(self, n):
+        self.n = n
+
+    def __getstate__(self):
+        return ()
+
+
+def test_map_calls_the_function_for_each_item_whatever_is_equal(pool):
+    assert list(pool.map(lambda one: one.n, [Opaque(1), Opaque(2)])) == [1, 2]
+    calls = []
+    assert list(pool.map(lambda n: calls.append(n) or n, [7] * 9)) == [7] * 9 and len(calls) == 9
+    calls.clear()
+    assert list(pool.map(lambda n: calls.append(n) or n, [7] * 9, dedup=True)) == [7] * 9
+    assert len(calls) == 1
+
+
+def test_map_raises_what_stops_iterations_as_any_failure(pool):
+    def stop(n):
+        raise StopIteration
+
+    with pytest.raises(toolpool.ToolFailed, match="StopIteration"):
+        list(pool.map(stop, [1, 2]))
+
+
 def test_map_raises_where_the_item_failed(pool):
     outputs = pool.map(lambda n: 10 // n, [5, 2, 0, 1])
     assert [next(outputs), next(outputs)] == [2, 5]
@@ -257,7 +373,14 @@ def test_map_raises_where_the_item_failed(pool):
 
 
 def test_map_of_a_tool_gives_items(pool):
-    assert [item["output"] for item in pool.map(Echo(), ["a", "b"])] == [b"a", b"b"]
+    for tool in (Echo(), toolpool.PythonTool(lambda items: items)):
+        assert [item["output"] for item in pool.map(tool, ["a", "b"])] == [b"a", b"b"]
+        with pytest.raises(InvalidArgument, match="was given 2"):
+            pool.map(tool, ["a"], ["b"])
+        with pytest.raises(InvalidArgument, match="cost is for functions"):
+            pool.map(tool, ["a"], cost=len)
+    with pytest.raises(InvalidArgument, match="not 3"):
+        pool.map(3, ["a"])
 
 
 def test_letting_go_of_map_cancels_the_rest(single):
@@ -293,6 +416,11 @@ def test_options_of_a_run_are_checked(pool):
         pool.run(Echo(), ["a"], dedup="maybe")
 
 
+def test_an_option_that_is_none_is_not_given(pool):
+    assert pool.run(Echo(), ["a"], time_limit=None, retries=None).ok
+    toolpool.Tool("echo", isolation=None)
+
+
 def test_a_time_limit_fails_what_is_not_done(single):
     gate = threading.Event()
     threading.Timer(0.3, gate.set).start()
@@ -310,6 +438,8 @@ def test_tools_that_do_not_exist_are_refused(pool):
         Echo().set(colour="red")
     with pytest.raises(InvalidArgument, match="not a int"):
         pool.run(3, ["a"])
+    with pytest.raises(InvalidArgument, match="not None"):
+        toolpool.Tool(None)
 
 
 def test_an_isolated_tool_gives_the_same(pool):

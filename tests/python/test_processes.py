@@ -1,6 +1,7 @@
 """Functions by name, in a process a slot."""
 
 import os
+import pickle
 import subprocess
 import sys
 import threading
@@ -8,7 +9,15 @@ import time
 
 import pytest
 import workshop
-from toolpool import Crashed, InvalidArgument, PythonTool, ToolFailed, ToolPool, ToolPoolError
+from toolpool import (
+    ContractError,
+    Crashed,
+    InvalidArgument,
+    PythonTool,
+    ToolFailed,
+    ToolPool,
+    ToolPoolError,
+)
 from toolpool._each import each
 
 
@@ -86,10 +95,10 @@ def test_exceptions_come_back_with_the_childs_traceback(pool):
 
 
 def test_a_raised_exception_names_where_it_came_from(pool):
-    results = pool.run("workshop:decorated_fold", ["a"])
+    results = pool.run("workshop:fold", ["a"])
     error = results.failed[0].error.__cause__
     assert isinstance(error, TypeError)
-    assert "in the process of workshop:decorated_fold on cpu" in str(error.__cause__)
+    assert "in the process of workshop:fold on cpu" in str(error.__cause__)
     assert "Traceback" in str(error.__cause__)
 
 
@@ -130,7 +139,43 @@ def test_a_decorated_function_can_be_named(pool):
     assert folded.structures == ["a! cpu", "b! cpu", "a! cpu"]
     assert folded.version == "1" and isinstance(folded, workshop.Folded)
     assert os.getpid() not in ([folded.pid] if isinstance(folded.pid, int) else folded.pid)
-    undecorated = tool(iterable_input="complexes", iterable_output="structures")(
-        "workshop:decorated_fold"
-    )
-    assert undecorated(["a", "b"]).structures == ["a cpu", "b cpu"]
+    for name in ("workshop:decorated_fold", "workshop:fold_across_the_world"):
+        named = tool(iterable_input="complexes", iterable_output="structures")(name)
+        assert named(["a", "b"]).structures == ["a cpu", "b cpu"]
+
+
+@pytest.mark.parametrize("items", [[], ["a"], iter(["a"])])
+def test_a_named_function_runs_in_a_process_for_any_number_of_items(pool, items):
+    from toolpool import tool
+
+    fold = tool(iterable_input="complexes", iterable_output="structures")("workshop:fold")
+    folded = fold(items)
+    assert folded.structures in ([], ["a cpu"]) and folded.pid != os.getpid()
+    with pytest.raises(AttributeError, match="upper"):
+        tool(iterable_input="items")("workshop:shout")([3])
+
+
+def test_a_named_tool_is_pickled():
+    from toolpool import tool
+
+    fold = tool(iterable_input="complexes", iterable_output="structures")("workshop:fold")
+    with ToolPool(gpus=0, cpus=1):
+        assert pickle.loads(pickle.dumps(fold))(["a", "b"]).structures == ["a cpu", "b cpu"]
+
+
+def test_the_decorators_of_a_named_function_are_part_of_it(pool):
+    """functools.wraps leaves the plain function in `__wrapped__`; what it is wrapped in counts all the same."""
+    assert pool.run("workshop:doubled_by_its_decorator", [1, 2]).column("output") == [b"2", b"4"]
+
+
+@pytest.mark.parametrize("function", ["workshop:gives_a_dict", "workshop:gives_text"])
+def test_what_is_no_list_of_outputs_is_refused_there_as_well(pool, function):
+    results = pool.run(PythonTool(function), ["x", "y"])
+    kind = {"workshop:gives_a_dict": "a dict", "workshop:gives_text": "a str"}[function]
+    assert [type(failure.error) for failure in results.failed] == [ContractError] * 2
+    assert f"the tool gave {kind} for" in str(results.failed[0].error)
+
+
+def test_a_name_that_is_no_function_says_so(pool):
+    with pytest.raises(ToolPoolError, match="workshop:A_NUMBER' is a int"):
+        pool.run("workshop:A_NUMBER", ["a"])

@@ -7,6 +7,7 @@ import weakref
 
 import numpy as np
 import pytest
+import torch
 from toolpool import (
     ContractError,
     Echo,
@@ -119,6 +120,15 @@ def test_outputs_of_every_kind(pool):
         assert item[name].dtype == np.asarray(outputs[name]).dtype
 
 
+def test_tensors_are_written_whatever_their_strides(pool):
+    square = torch.arange(4.0).reshape(2, 2)
+    outputs = [square.T, square.T.bfloat16(), square.clone().requires_grad_()]
+    results = pool.run(lambda items: [outputs[item] for item in items], [0, 1, 2])
+    for output, item in zip(outputs, results, strict=True):
+        taken = torch.from_dlpack(item.tensor("output"))
+        assert taken.dtype == output.dtype and taken.tolist() == output.tolist()
+
+
 @pytest.mark.parametrize("output", [{}, object(), np.array(["a"]), 1j, None])
 def test_outputs_that_nobody_can_hold_fail_their_item(pool, output):
     results = pool.run(lambda items: [output for _ in items], ["x"])
@@ -166,7 +176,20 @@ def test_a_tool_that_cannot_be_loaded_fails_the_run(pool):
         pool.run(PythonTool(lambda state, items: items, load=load), ["a"])
 
 
-@pytest.mark.parametrize("outputs", [[], [b""], [b""] * 9, None])
+@pytest.mark.parametrize(
+    "outputs",
+    [
+        [],
+        [b""],
+        [b""] * 9,
+        None,
+        4,
+        "four",
+        b"four",
+        {1: b"", 2: b"", 3: b"", 4: b""},
+        set(b"1234"),
+    ],
+)
 def test_a_wrong_number_of_outputs_names_device_and_indices(single, outputs):
     results = single.run(PythonTool(lambda items: outputs, batch_items=4), list("abcdefgh"))
     assert len(results.failed) >= 4
@@ -220,6 +243,13 @@ def test_workers_run_python_side_by_side(pool):
     assert pool.run(tool, [1, 2]).column("output") == [b"1", b"1"]
 
 
+@pytest.mark.parametrize("items", ["ab", b"ab", {"a": 1, "b": 2}, {"a", "b"}, 3, None, np.array(3)])
+def test_what_is_no_list_of_items_is_refused(pool, items):
+    with pytest.raises(InvalidArgument, match="put it into a list"):
+        pool.run(lambda items: items, items)
+    assert pool.run(lambda items: items, {"a": 1, "b": 2}.keys()).column("output") == [b"a", b"b"]
+
+
 def test_rows_of_arrays_are_items(pool):
     rows = np.arange(6.0).reshape(3, 2)
     results = pool.run(lambda items: [item.sum() for item in items], rows)
@@ -248,6 +278,25 @@ def test_nothing_is_kept_after_runs():
     assert [set(keeper._kept) - old for keeper, old in zip(keepers, before, strict=True)] == [
         set()
     ] * 4
+
+
+def test_what_is_no_function_is_refused_at_once():
+    for wrong in ({"run": 5}, {"run": len, "load": 5}):
+        with pytest.raises(InvalidArgument, match="not 5"):
+            PythonTool(**wrong)
+    with pytest.raises(InvalidArgument, match="cost is a function, not 5"):
+        PythonTool(len, cost=5)
+    with pytest.raises(InvalidArgument, match="unload is a function, not 5"):
+        PythonTool(len, load=str, unload=5)
+
+
+@pytest.mark.parametrize(
+    ("size", "error"), [(-1, InvalidArgument), (1 << 64, InvalidArgument), (2.5, TypeError)]
+)
+def test_sizes_of_batches_that_are_none_are_refused(size, error):
+    with pytest.raises(error):
+        PythonTool(len, batch_items=size)
+    PythonTool(len, batch_items=np.int64(3))
 
 
 def test_functions_and_names_do_not_mix():

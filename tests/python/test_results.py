@@ -1,13 +1,16 @@
 """Results are views of the library's memory: shared, read-only, alive as long as anyone looks."""
 
 import gc
+import pickle
+import sys
 
+import ml_dtypes
 import numpy as np
 import polars as pl
 import pyarrow as pa
 import pytest
 import torch
-from toolpool import Echo, InvalidArgument, ItemError, PartialFailure, ToolPool
+from toolpool import Echo, InvalidArgument, ItemError, NotFound, PartialFailure, ToolPool
 
 
 def squares(items):
@@ -47,6 +50,19 @@ def test_indices_count_as_in_a_list(results):
     assert "colour" not in results[0] and results[0].get("colour") is None
 
 
+def test_items_are_equal_by_place_and_can_be_in_sets(results, pool):
+    assert results[1] == results[1] and results[1] != results[2] and results[1] != "row"
+    assert results[1] in results and next(reversed(results)) == results[-1]
+    assert len({results[1], results[1], results[2]}) == 2
+    assert pool.run(squares, [1])[0] not in results
+
+
+def test_items_say_where_they_were_computed(results, partial, pool):
+    for item in results:
+        assert item.slot in (0, 1) and item.device == str(pool.devices[item.slot])
+    assert partial[1].slot in (0, 1)
+
+
 def test_equal_items_share_one_read_only_row(pool):
     first, twin = (item["row"] for item in pool.run(squares, [3, 3]))
     assert first.ctypes.data == twin.ctypes.data
@@ -71,13 +87,22 @@ def test_stack_is_one_matrix_in_the_order_of_the_items(results):
     np.testing.assert_array_equal(out, wanted)
 
 
+def test_stack_fills_tensors_of_others(results):
+    out = torch.zeros((8, 4))
+    assert results.stack("row", out=out) is out
+    assert out.tolist() == np.outer(np.arange(8), np.arange(4)).tolist()
+
+
 @pytest.mark.parametrize(
     "out",
     [
+        torch.zeros((8, 4), dtype=torch.float64),
+        torch.zeros((4, 8)).T,
         np.zeros((8, 4)),
         np.zeros((7, 4), np.float32),
         np.zeros((4, 8), np.float32).T,
         np.broadcast_to(np.float32(0), (8, 4)),
+        np.frombuffer(bytes(4 * 8 * 4), np.float32).reshape(8, 4),
     ],
 )
 def test_stack_refuses_an_array_that_does_not_fit(results, out):
@@ -86,8 +111,39 @@ def test_stack_refuses_an_array_that_does_not_fit(results, out):
 
 
 def test_stack_refuses_unlike_shapes(results):
-    with pytest.raises(InvalidArgument):
+    with pytest.raises(
+        InvalidArgument, match=r"'grid' of item 1 .*results\[i\]\['grid'\]"
+    ) as raised:
         results.stack("grid")
+    assert "toolpool_" not in str(raised.value) and raised.value.item == 1
+
+
+WORDS = [f"{n:06}" for n in range(2000)]
+COLUMNS = {
+    "one after the other": WORDS,
+    "of many lengths": [word * (n % 7) for n, word in enumerate(WORDS)],
+    "the same again": WORDS[:50] * 40,
+    "the same again, with gaps": [*WORDS, *WORDS[100:500], *WORDS[600:1000]],
+}
+
+
+@pytest.mark.parametrize("words", COLUMNS.values(), ids=COLUMNS)
+@pytest.mark.parametrize("module", ["numpy", "unused"])
+def test_columns_of_strings_are_in_the_order_of_the_items(pool, words, module, monkeypatch):
+    """However their rows lie in the chunks, with numpy and without."""
+    monkeypatch.setitem(sys.modules, module, None)
+    wanted = [word.encode() for word in words]
+    for dedup in (True, False):
+        assert pool.run(Echo(), words, dedup=dedup).column("output") == wanted
+    results = pool.run(lambda items: [one or ValueError("empty") for one in items], words)
+    assert results.column("output") == [one or None for one in wanted]
+
+
+def test_where_all_items_failed_a_column_is_of_none(pool):
+    failed = pool.run(squares, [13, 13])
+    assert failed.column("row") == [None, None] and len(failed.to_arrow()) == 2
+    with pytest.raises(NotFound, match="colour"):
+        pool.run(squares, [13, 1]).column("colour")
 
 
 def test_a_failed_item_costs_itself_alone(partial):
@@ -109,6 +165,21 @@ def test_raise_if_partial_carries_what_succeeded_and_what_failed(results, partia
     assert raised.value.results is partial
     with pytest.raises(PartialFailure):
         partial.stack("row")
+
+
+def test_a_partial_failure_can_be_pickled(partial):
+    with pytest.raises(PartialFailure) as raised:
+        partial.raise_if_partial()
+    copied = pickle.loads(pickle.dumps(raised.value))
+    assert str(copied) == str(raised.value)
+    assert [index for index, _ in copied.succeeded] == [0, 2]
+    np.testing.assert_array_equal(copied.succeeded[1][1]["row"], [0, 2, 4, 6])
+    assert type(copied.succeeded[1][1]) is dict
+    [failure] = copied.failed
+    assert (failure.index, failure.device, failure.error.item) == (1, "cpu", 1)
+    assert isinstance(failure.error, ItemError) and str(copied.__cause__) == str(failure.error)
+    with pytest.raises(ItemError):
+        pickle.dumps(partial[1])
 
 
 # DLPack
@@ -170,9 +241,26 @@ def test_strided_views_of_outputs_keep_their_strides(results):
 
 def test_what_dlpack_cannot_give_is_a_buffer_error(results):
     row = results[0]["row"]
-    for asked in ({"stream": 1}, {"dl_device": (2, 0)}, {"copy": True}):
-        with pytest.raises(BufferError):
-            row.__dlpack__(**asked)
+    for asked in ({"stream": 1}, {"dl_device": (2, 0)}):
+        for view in (row, results[0].tensor("row")):
+            with pytest.raises(BufferError):
+                view.__dlpack__(**asked)
+
+
+@pytest.mark.parametrize(
+    "view",
+    [lambda item: item["row"], lambda item: item.tensor("row"), lambda item: item["row"][::2]],
+)
+def test_a_copy_may_be_written_to_and_lives_alone(results, view):
+    source = view(results[3])
+    wanted = list(np.asarray(source))
+    copied = torch.from_dlpack(source, copy=True)
+    array = np.from_dlpack(source, copy=True)
+    assert copied.tolist() == array.tolist() == wanted
+    copied[0] = array[0] = 7
+    assert array.flags.writeable and results[3]["row"][0] == 0
+    legacy = Legacy(source).producer.__dlpack__(copy=True)
+    assert "dltensor" in repr(legacy)
 
 
 def test_what_is_computed_from_an_output_is_an_ordinary_array(results):
@@ -188,6 +276,19 @@ def test_bfloat16_goes_to_torch_and_says_so_to_numpy(pool, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "ml_dtypes", None)
     with pytest.raises(TypeError, match=r"from_dlpack.*ml_dtypes"):
         results[1]["output"]
+    with pytest.raises(TypeError, match=r"out=torch.empty\(\(2, 2\).*ml_dtypes"):
+        results.stack("output")
+    stacked = results.stack("output", out=torch.empty((2, 2), dtype=torch.bfloat16))
+    assert stacked.tolist() == [[1, 1], [2, 2]]
+
+
+def test_bfloat16_is_a_guest_in_numpy(pool):
+    rows = np.arange(4, dtype=ml_dtypes.bfloat16).reshape(2, 2)
+    results = pool.run(lambda items: items, rows)
+    stacked = results.stack("output")
+    assert stacked.dtype == ml_dtypes.bfloat16 and stacked.tolist() == [[0, 1], [2, 3]]
+    assert torch.from_dlpack(results[1]["output"]).tolist() == [2, 3]
+    assert pool.run(Echo(), rows).column("output") == [row.tobytes() for row in rows]
 
 
 def test_stride_zero_and_empty_outputs(pool):
@@ -210,6 +311,18 @@ def test_polars_takes_results_as_they_are(results):
     series = pl.Series("r", results)
     assert series.struct.field("row").to_list()[2] == [0, 2, 4, 6]
     assert series.struct.field("grid").to_list() == [[[n, n]] * (n % 3) for n in range(8)]
+
+
+def test_polars_sees_what_failed_as_nulls(partial):
+    """As a sequence, results would be read item by item, and raise."""
+    row = pl.Array(pl.Float32, 4)
+    for frame in (
+        pl.DataFrame(partial),
+        pl.Series(partial).struct.unnest(),
+        pl.from_arrow(partial).struct.unnest(),
+    ):
+        assert frame["row"].dtype == row
+        assert frame["row"].to_list() == [[0, 1, 2, 3], None, [0, 2, 4, 6]]
 
 
 def test_arrow_nulls_are_the_items_that_failed(partial):

@@ -1,5 +1,6 @@
 """Functions that the tests name as `workshop:…`, to be run in other processes."""
 
+import functools
 import os
 import signal
 import time
@@ -84,6 +85,49 @@ def fold(complexes, device, suffix=""):
 @toolpool.tool(iterable_input="complexes", iterable_output="structures")
 def decorated_fold(complexes, device):
     return fold(complexes, device)
+
+
+A_NUMBER = 3
+
+
+def doubling(function):
+    @functools.wraps(function)
+    def run(items):
+        return [str(2 * output) for output in function(items)]
+
+    return run
+
+
+@doubling
+def doubled_by_its_decorator(items):
+    return items
+
+
+def across_the_world(function):
+    @functools.wraps(function)
+    def run(*args, **kwargs):
+        return function(*args, **kwargs)
+
+    return run
+
+
+fold_across_the_world = across_the_world(decorated_fold)
+
+
+def shout(items):
+    return [item.upper() for item in items]
+
+
+def gives_a_dict(items):
+    return {item: item for item in items}
+
+
+def gives_text(items):
+    return "".join(items)
+
+
+def load_for_an_hour(device):
+    sleep_over(os.environ["BEGUN"])
 
 
 def sleep_noting(items):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import importlib
 from math import prod
 from typing import TYPE_CHECKING, Any
@@ -58,18 +59,24 @@ class Tensor:
         dl_device: tuple[int, int] | None = None,
         copy: bool | None = None,
     ) -> Any:
-        """A DLPack capsule over the same memory, versioned if `max_version` is 1.0 or later, else legacy."""
-        _dlpack.refuse_what_is_not_exported(stream, dl_device, copy)
+        """A DLPack capsule over the same memory, or a copy; versioned if `max_version` is 1.0 or later, else legacy."""
+        _dlpack.refuse_what_is_not_exported(stream, dl_device)
+        shown = self._copied() if copy else self
         strides = _dlpack.dense_strides(self.shape)
         return _dlpack.exported(
-            self.address,
+            shown.address,
             self.dtype,
             self.shape,
             strides,
-            self,
-            read_only=True,
+            shown,
+            copied=bool(copy),
             max_version=max_version,
         )
+
+    def _copied(self) -> Tensor:
+        memory = (ctypes.c_char * self.nbytes)()
+        ctypes.memmove(memory, self.address, self.nbytes)
+        return Tensor(ctypes.addressof(memory), self.dtype, self.shape, memory)
 
     def __dlpack_device__(self) -> tuple[int, int]:
         return _dlpack.CPU

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import ctypes
+import operator
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Union
 
@@ -72,24 +73,40 @@ def listed(function: Any, argument: Any) -> list[Device]:
 
 def device_string(gpus: Gpus, cpus: int | None, threads: int) -> str:
     """What `gpus` and `cpus` ask for, as a device string of the C surface."""
-    if cpus is not None and (isinstance(cpus, bool) or not isinstance(cpus, int) or cpus < 1):
+    if cpus is not None and (_number(cpus) is None or cpus < 1):
         raise DeviceError(f"cpus is a number of cores, at least 1, not {cpus!r}")
     if gpus is None:
         if cpus is None or any(device.kind == "cuda" for device in devices()):
             return "auto"
         return _cpu_string(cpus, threads)
-    if isinstance(gpus, bool):
-        raise DeviceError(f"gpus is 'all', a number, a list of devices or 0, not {gpus!r}")
+    number = _number(gpus)
+    if number == 0:
+        return _cpu_string(cpus or min(_cores(), 4), threads)
+    if cpus is not None:
+        raise DeviceError(
+            f"cpus={cpus} goes with gpus=0 or no gpus; beside gpus={gpus!r}, name CPU workers: gpus=['cuda:0', 'cpu*4']"
+        )
     if isinstance(gpus, str):
         return gpus
-    if isinstance(gpus, int):
-        if gpus < 0:
+    if number is not None:
+        if number < 0:
             raise DeviceError(f"gpus is a number of GPUs, 0 for none, not {gpus}")
-        return str(gpus) if gpus else _cpu_string(cpus or min(_cores(), 4), threads)
-    names = [
-        f"cuda:{gpu}" if isinstance(gpu, int) and not isinstance(gpu, bool) else str(gpu)
-        for gpu in gpus
-    ]
+        return str(number)
+    return _names(gpus)
+
+
+def _number(given: Any) -> int | None:
+    """A whole number, whoever's type it has; None for all else."""
+    try:
+        return None if isinstance(given, bool) else operator.index(given)
+    except TypeError:
+        return None
+
+
+def _names(gpus: Any) -> str:
+    if isinstance(gpus, bool) or not isinstance(gpus, Iterable):
+        raise DeviceError(f"gpus is 'all', a number, a list of devices or 0, not {gpus!r}")
+    names = [str(gpu) if _number(gpu) is None else f"cuda:{gpu}" for gpu in gpus]
     if not names:
         raise DeviceError("gpus is an empty list; gpus=0 is the way to ask for the CPU alone")
     return ",".join(names)

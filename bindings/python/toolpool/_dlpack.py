@@ -18,12 +18,15 @@ from ctypes import (
 from typing import Any
 
 from ._calls import Keeper
-from ._dtypes import BY_DLPACK, NAMES, Dtype
+from ._dtypes import BY_DLPACK, NAMES, Dtype, dtype_of
 from ._errors import InvalidArgument
 
 CPU = (1, 0)
 
-_READ_ONLY = 1
+# DLDeviceType of what the host can read: its memory; pinned by CUDA, by ROCm; managed by CUDA.
+_HOST = (1, 3, 11, 13)
+
+_READ_ONLY, _COPIED = 1, 2
 
 
 class _DLTensor(Structure):
@@ -99,16 +102,12 @@ def _forget(capsule: int) -> None:
             _DELETERS[name](_pointer(capsule, name))
 
 
-def refuse_what_is_not_exported(
-    stream: Any, dl_device: tuple[int, int] | None, copy: bool | None
-) -> None:
-    """Raises BufferError, as the protocol says, for a copy, another device, or a stream, which the host has not."""
+def refuse_what_is_not_exported(stream: Any, dl_device: tuple[int, int] | None) -> None:
+    """Raises BufferError, as the protocol says, for another device, or a stream, which the host has not."""
     if stream is not None:
         raise BufferError("outputs are in host memory, where there are no streams")
     if dl_device is not None and tuple(dl_device) != CPU:
         raise BufferError(f"outputs are in host memory, not on DLPack device {tuple(dl_device)}")
-    if copy:
-        raise BufferError("outputs are exported where they lie; copy them after")
 
 
 def exported(
@@ -118,13 +117,13 @@ def exported(
     strides: tuple[int, ...],
     owner: Any,
     *,
-    read_only: bool,
+    copied: bool,
     max_version: tuple[int, int] | None,
 ) -> Any:
     """A capsule over host memory that keeps `owner` alive; strides are in elements.
 
-    It is versioned if the consumer says that it knows version 1, and then says whether the memory is read-only; the
-    legacy capsule cannot say it.
+    It is versioned if the consumer says that it knows version 1, and then says whether the memory is a copy, which may be
+    written to, or the results', which may not; the legacy capsule cannot say it.
     """
     name = _VERSIONED if max_version is not None and max_version[0] >= 1 else _LEGACY
     managed = _KINDS[name]()
@@ -136,7 +135,7 @@ def exported(
     tensor.shape = ctypes.cast(sizes, POINTER(c_int64))
     tensor.strides = ctypes.cast(steps, POINTER(c_int64))
     if name == _VERSIONED:
-        managed.major, managed.minor, managed.flags = 1, 0, _READ_ONLY if read_only else 0
+        managed.major, managed.minor, managed.flags = 1, 0, _COPIED if copied else _READ_ONLY
     managed.deleter = _DELETERS[name]
     managed.manager_ctx = _exported.keep((managed, sizes, steps, owner))
     return _new(ctypes.addressof(managed), name, _forget)
@@ -145,12 +144,51 @@ def exported(
 class Imported:
     """A tensor of another library, in host memory, kept alive with this object. Strides are in elements."""
 
+    dtype: Dtype
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+    data: int
+    read_only: bool
+
     def __init__(self, producer: Any):
         self._deleter: Any = None
-        device = tuple(map(int, producer.__dlpack_device__()))
-        if device[0] != CPU[0]:
+        # numpy before 2.1 exports no array that is read-only, and tells whoever asks so.
+        if hasattr(producer, "__array_interface__"):
+            self._take_array(producer)
+        else:
+            self._take_capsule(producer)
+
+    @property
+    def is_dense(self) -> bool:
+        """Whether its elements lie row by row, one after the other."""
+        return 0 in self.shape or all(
+            step == dense or size == 1
+            for size, step, dense in zip(self.shape, self.strides, dense_strides(self.shape))
+        )
+
+    def _take_array(self, array: Any) -> None:
+        interface = array.__array_interface__
+        dtype = dtype_of(array)
+        if dtype is None:
+            said = getattr(array, "dtype", interface["typestr"])
+            raise InvalidArgument(f"an array has the type {said}; toolpool has {NAMES}")
+        self._owner, self.dtype, self.shape = array, dtype, tuple(interface["shape"])
+        self.data, self.read_only = interface["data"]
+        steps = interface.get("strides")
+        if steps is None:
+            self.strides = dense_strides(self.shape)
+        elif any(step % dtype.itemsize for step in steps):
             raise InvalidArgument(
-                f"a tensor is on DLPack device {device}; items are read from host memory: move it there first"
+                f"an array of {dtype.name} has strides of {steps} bytes, which are no whole elements; copy it first"
+            )
+        else:
+            self.strides = tuple(step // dtype.itemsize for step in steps)
+
+    def _take_capsule(self, producer: Any) -> None:
+        device = tuple(map(int, producer.__dlpack_device__()))
+        if device[0] not in _HOST:
+            raise InvalidArgument(
+                f"a tensor is on DLPack device {device}; toolpool reads host memory: move it there first"
             )
         capsule = _capsule(producer)
         name = next((name for name in _KINDS if _is_valid(id(capsule), name)), None)
@@ -174,6 +212,7 @@ class Imported:
             tuple(tensor.strides[: tensor.ndim]) if tensor.strides else dense_strides(self.shape)
         )
         self.data = (tensor.data or 0) + tensor.byte_offset
+        self.read_only = name == _VERSIONED and bool(self._managed.flags & _READ_ONLY)
 
     def __del__(self) -> None:
         if self._deleter:
@@ -181,9 +220,7 @@ class Imported:
 
 
 def _capsule(producer: Any) -> Any:
-    # Producers that are older than the protocol's version 1 do not know the argument; numpy cannot export read-only
-    # arrays to consumers that do not pass it.
-    try:
+    try:  # producers that are older than the protocol's version 1 do not know the argument
         return producer.__dlpack__(max_version=(1, 0))
     except TypeError:
         return producer.__dlpack__()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from . import _signatures as c
 
@@ -38,5 +38,15 @@ _ALL = (
 BY_NUMBER = {dtype.number: dtype for dtype in _ALL}
 BY_TYPESTR = {dtype.typestr: dtype for dtype in _ALL if dtype.typestr and dtype.name != "bytes"}
 BY_DLPACK = {dtype.dlpack: dtype for dtype in _ALL if dtype.name != "bytes"}
+
+_BFLOAT16 = BY_DLPACK[_BFLOAT, 16]
+
+
+def dtype_of(array: Any) -> Dtype | None:
+    """The type of what has numpy's `__array_interface__`; None where toolpool has it not. Of numpy's, bfloat16 is a guest."""
+    if getattr(getattr(array, "dtype", None), "name", "") == "bfloat16":
+        return _BFLOAT16
+    return BY_TYPESTR.get(array.__array_interface__["typestr"])
+
 
 NAMES = ", ".join(dtype.name for dtype in _ALL)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ._process import Named
+from ._process import Named, function_of
 from ._python_tool import PythonTool
 
 # Outputs come when their batch is done, and nobody knows how long an item takes; a batch itself costs some 50 µs.
@@ -32,5 +32,4 @@ class _Each:
 
 def each(function: Callable[..., Any] | str) -> PythonTool:
     """A tool that calls `function`, or the function of that name, with one item at a time."""
-    found = Named(function) if isinstance(function, str) else function
-    return PythonTool(_Each(found), batch_items=_BATCH)
+    return PythonTool(_Each(function_of(function)), batch_items=_BATCH)

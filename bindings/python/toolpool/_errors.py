@@ -163,7 +163,7 @@ class PartialFailure(ToolPoolError):
     """Some items of a run failed; nothing else is lost.
 
     `succeeded` is a list of (index, output), `failed` a list of `Failure`, both in the order of the caller's items and
-    with the caller's indices. `results` is what the run gave, where it gave `Results`.
+    with the caller's indices. `results` is what the run gave, where it gave `Results`; it is left out of pickles.
     """
 
     def __init__(
@@ -182,6 +182,10 @@ class PartialFailure(ToolPoolError):
         self.failed = list(failed)
         self.results = results
         self.__cause__ = first.error
+
+    def __reduce__(self) -> Any:
+        # Results are memory of this process; items become dicts.
+        return type(self), (self.succeeded, self.failed)
 
 
 _BY_STATUS = {

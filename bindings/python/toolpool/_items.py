@@ -97,7 +97,7 @@ def _of_list(things: list[Any]) -> _Field:
     )
 
 
-def doubles(costs: Any) -> array:
+def doubles(costs: Any) -> array[float]:
     """Costs as doubles, whatever sequence of numbers they come in."""
     try:
         return array("d", costs)

@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import ctypes
-import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from . import _signatures as c
 from ._calls import Handle, call, made, sized
-from ._errors import Cancelled, TimeLimit, ToolPoolError
+from ._errors import Cancelled, Reentrant, TimeLimit, ToolPoolError
 from ._library import lib
 from ._objects import Objects
 from ._report import Report
 from ._results import Item, Results
+from ._waiting import SLICE_MS, slices
 
 if TYPE_CHECKING:
     from ._pool import ToolPool
-
-# Python looks for Ctrl-C between calls: none is longer than this.
-_SLICE_MS = 50
 
 
 @dataclass(frozen=True)
@@ -50,14 +47,12 @@ class Job:
         self._causes: Objects | dict[int, BaseException] = {} if objects is None else objects
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Waits for the end, `timeout` seconds at most: whether it has come. Other threads run meanwhile."""
-        deadline = None if timeout is None else time.monotonic() + timeout
-        while True:
-            status = call(lib.toolpool_job_wait, self._handle, _slice(deadline))
-            if status != c.TOOLPOOL_PENDING:
-                return True
-            if deadline is not None and time.monotonic() >= deadline:
-                return False
+        """Waits for the end, `timeout` seconds at most: whether it has come. Other threads run meanwhile; Ctrl-C cancels."""
+        with self.cancelled_if_left():
+            return any(
+                call(lib.toolpool_job_wait, self._handle, ms) != c.TOOLPOOL_PENDING
+                for ms in slices(timeout)
+            )
 
     def done(self) -> bool:
         """Whether it has ended."""
@@ -73,6 +68,8 @@ class Job:
         then: they are left by an exception, and child processes are ended."""
         try:
             yield
+        except Reentrant:  # nobody has waited, and the job is not for the tool to end
+            raise
         except BaseException:
             self.cancel()
             if isinstance(self._causes, Objects):
@@ -104,7 +101,8 @@ class Job:
     def parts(self) -> Iterator[Results]:
         """Results in pieces, as batches finish, in the order in which they do. `Item.index` says which items they are."""
         while True:
-            taken, status = self._taken(lib.toolpool_job_next, _SLICE_MS)
+            with self.cancelled_if_left():
+                taken, status = self._taken(lib.toolpool_job_next, SLICE_MS)
             if status == c.TOOLPOOL_DONE:
                 return
             if status != c.TOOLPOOL_PENDING:
@@ -132,18 +130,16 @@ class Job:
 
 def as_completed(jobs: Sequence[Job], timeout: float | None = None) -> Iterator[Job]:
     """Jobs as they end, as `concurrent.futures.as_completed` does for futures. Raises TimeLimit after `timeout` seconds."""
-    deadline = None if timeout is None else time.monotonic() + timeout
     waiting = list(jobs)
-    while waiting:
-        waiting[0].wait(_slice(deadline) / 1000)
+    for ms in slices(timeout):
+        if not waiting:
+            return
+        with ExitStack() as interrupted:
+            for job in waiting:
+                interrupted.enter_context(job.cancelled_if_left())
+            waiting[0].wait(ms / 1000)
         ended = [job for job in waiting if job.done()]
         waiting = [job for job in waiting if job not in ended]
         yield from ended
-        if waiting and deadline is not None and time.monotonic() >= deadline:
-            raise TimeLimit(f"{len(waiting)} jobs have not ended after {timeout} s; they go on")
-
-
-def _slice(deadline: float | None) -> int:
-    if deadline is None:
-        return _SLICE_MS
-    return max(0, min(_SLICE_MS, int((deadline - time.monotonic()) * 1000)))
+    if waiting:
+        raise TimeLimit(f"{len(waiting)} jobs have not ended after {timeout} s; they go on")

@@ -1,6 +1,7 @@
 """Finds libtoolpool.so and gives its functions their types.
 
-Looked in, in this order: the file that TOOLPOOL_LIBRARY names, the package's own folder `lib`, the system's loader.
+Looked in, in this order: the file that TOOLPOOL_LIBRARY names, the package's own folder `lib`, what `make build` made where
+the package lies in the repository (as after `pip install -e`), the system's loader.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ from pathlib import Path
 
 from . import _signatures as c
 
-_PACKAGED = Path(__file__).resolve().parent / "lib" / "libtoolpool.so"
+_PACKAGE = Path(__file__).resolve().parent
+_PACKAGED = _PACKAGE / "lib/libtoolpool.so"
+_BUILT = _PACKAGE.parent.parent.parent / "target/release/libtoolpool.so"
 _INSTALLED = f"libtoolpool.so.{c.TOOLPOOL_VERSION_MAJOR}.{c.TOOLPOOL_VERSION_MINOR}"
 
 # What returns at once and calls nobody back keeps the GIL: to let go of it and take it again costs more than the call,
@@ -29,7 +32,10 @@ def _candidate() -> str:
     named = os.environ.get("TOOLPOOL_LIBRARY")
     if named:
         return named
-    return str(_PACKAGED) if _PACKAGED.is_file() else _INSTALLED
+    if _PACKAGED.is_file():
+        return str(_PACKAGED)
+    in_repository = (_PACKAGE.parent / "carry_library.py").is_file()
+    return str(_BUILT) if in_repository and _BUILT.is_file() else _INSTALLED
 
 
 def _load() -> ctypes.CDLL:
@@ -39,8 +45,9 @@ def _load() -> ctypes.CDLL:
     except OSError as error:
         raise ImportError(
             f"libtoolpool cannot be loaded: {error}. Looked in: TOOLPOOL_LIBRARY "
-            f"({os.environ.get('TOOLPOOL_LIBRARY') or 'not set'}), {_PACKAGED}, the system's loader ({_INSTALLED}). "
-            "Install toolpool's wheel, or name the file in TOOLPOOL_LIBRARY"
+            f"({os.environ.get('TOOLPOOL_LIBRARY') or 'not set'}), {_PACKAGED}, the repository that this package may lie in "
+            f"({_BUILT}), the system's loader ({_INSTALLED}). "
+            "Install toolpool's wheel, run `make build` in the repository, or name the file in TOOLPOOL_LIBRARY"
         ) from error
     for name, (returned, taken) in c.FUNCTIONS.items():
         try:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from . import _dlpack
-from ._dtypes import BY_TYPESTR
+from ._dtypes import dtype_of
 
 
 class Array(np.ndarray):
@@ -28,7 +28,7 @@ class Array(np.ndarray):
         dl_device: tuple[int, int] | None = None,
         copy: bool | None = None,
     ) -> Any:
-        dtype = BY_TYPESTR.get(self.dtype.str)
+        dtype = dtype_of(self)
         if (
             self.flags.writeable
             or dtype is None
@@ -43,9 +43,15 @@ class Array(np.ndarray):
             return super().__dlpack__(
                 **{key: value for key, value in asked.items() if value is not None}
             )
-        _dlpack.refuse_what_is_not_exported(stream, dl_device, copy)
-        strides = tuple(step // self.itemsize for step in self.strides)
-        address = self.__array_interface__["data"][0]
+        _dlpack.refuse_what_is_not_exported(stream, dl_device)
+        shown = np.array(self, order="C") if copy else self
+        strides = tuple(step // self.itemsize for step in shown.strides)
         return _dlpack.exported(
-            address, dtype, self.shape, strides, self, read_only=True, max_version=max_version
+            shown.ctypes.data,
+            dtype,
+            self.shape,
+            strides,
+            shown,
+            copied=bool(copy),
+            max_version=max_version,
         )

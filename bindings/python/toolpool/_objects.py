@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import pickle
 import sys
-import threading
 from array import array
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Hashable, Iterable, Sequence
 from hashlib import blake2b
 from typing import Any
 
@@ -16,6 +14,8 @@ from ._calls import Handle, Keeper, call
 from ._errors import InvalidArgument
 from ._items import Items, doubles
 from ._library import lib
+from ._lists import NotListed, listed
+from ._working import Working
 
 _runs = Keeper()
 
@@ -31,8 +31,8 @@ class Objects:
         self.keeps_outputs = keeps_outputs
         self.outputs: dict[int, Any] = {}
         self.errors: dict[int, BaseException] = {}
-        self._working: dict[int, Callable[[], None]] = {}
-        self._turn = threading.Lock()
+        self.working = Working()
+        self.stopped = False
         numbers: dict[Hashable, int] = {}
         self.numbers = [numbers.setdefault(key, len(numbers)) for key in keys]
         self.distinct: list[Any] = [None] * len(numbers)
@@ -51,23 +51,10 @@ class Objects:
             call(lib.toolpool_items_set_costs, handle, values.buffer_info()[0], len(values))
         return handle
 
-    @contextmanager
-    def worked_on(self, stop: Callable[[], None]) -> Iterator[None]:
-        """Marks this thread as computing for the run; `stop`, called by another, ends that soon."""
-        thread = threading.get_ident()
-        with self._turn:
-            self._working[thread] = stop
-        try:
-            yield
-        finally:
-            with self._turn:
-                del self._working[thread]
-
     def stop(self) -> None:
-        """Ends what is being computed for the run."""
-        with self._turn:
-            for stop in self._working.values():
-                stop()
+        """Ends what is being computed for the run; nothing more will be."""
+        self.stopped = True
+        self.working.stop()
 
     def indices(self, numbers: Iterable[int]) -> list[int]:
         """The caller's indices of distinct objects."""
@@ -121,11 +108,14 @@ def _key(thing: Any) -> Hashable:
 
 def as_list(data: Any) -> list[Any]:
     """The entries of what a caller gives to a Python tool, as Python objects."""
-    if isinstance(data, (str, bytes)):
-        raise InvalidArgument(f"the items are one {type(data).__name__}; put it into a list")
     if isinstance(data, Items):
         raise InvalidArgument("Python tools take objects; give the data itself, not Items")
     for method in ("to_pylist", "to_list"):  # of pyarrow; of polars and pandas
         if hasattr(data, method):
             return getattr(data, method)()
-    return list(data)
+    try:
+        return listed(data)
+    except NotListed as what:
+        raise InvalidArgument(
+            f"the items are {what}; put it into a list, or give its rows"
+        ) from None

@@ -9,7 +9,7 @@ from typing import Any
 from . import _dlpack
 from . import _signatures as c
 from ._calls import call
-from ._dtypes import BY_TYPESTR, NAMES, Dtype
+from ._dtypes import NAMES, Dtype, dtype_of
 from ._errors import ContractError
 from ._library import lib
 
@@ -48,13 +48,15 @@ def _write_one(outputs: int, index: int, name: str, value: Any) -> None:
 def _dense(name: str, value: Any) -> tuple[int, Dtype, tuple[int, ...], Any]:
     """Address, type and shape of a row-major copy of a value, or of itself, and what keeps that memory."""
     if hasattr(value, "__dlpack__") and not hasattr(value, "__array_interface__"):
-        tensor = _dlpack.Imported(value.detach() if hasattr(value, "detach") else value)
-        if tensor.strides == _dlpack.dense_strides(tensor.shape):
+        for method in ("detach", "contiguous"):  # of torch
+            value = getattr(value, method, lambda same=value: same)()
+        tensor = _dlpack.Imported(value)
+        if tensor.is_dense:
             return tensor.data, tensor.dtype, tensor.shape, tensor
     import numpy as np
 
     array = np.ascontiguousarray(value) if np.ndim(value) else np.asarray(value)
-    dtype = BY_TYPESTR.get(array.dtype.str)
+    dtype = dtype_of(array)
     if dtype is None:
         raise ContractError(
             f"output '{name}' is a {type(value).__name__} of {array.dtype}; toolpool has {NAMES}"

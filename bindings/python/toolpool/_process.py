@@ -16,6 +16,7 @@ from typing import Any
 
 from ._errors import Crashed, InvalidArgument, ToolFailed
 from ._inside import inside
+from ._lists import listed
 
 # What a child has to end by itself once its pipe is closed.
 _GRACE_S = 5.0
@@ -35,23 +36,32 @@ class Named:
         self.name = self.__name__ = name
 
     def resolved(self) -> Callable[..., Any]:
-        """The function; of one that is a tool already, what is in it."""
+        """The function. One that is decorated as a tool splits nothing inside of a worker."""
         module, _, path = self.name.partition(":")
         found: Any = importlib.import_module(module)
         for part in path.split("."):
             found = getattr(found, part)
-        return getattr(found, "__wrapped__", found)
+        if not callable(found):
+            raise InvalidArgument(f"'{self.name}' is a {type(found).__name__}, and no function")
+        return found
 
     def __call__(self, *arguments: Any, **named: Any) -> Any:
         return self.resolved()(*arguments, **named)
 
 
-class Child:
-    """The process of one worker. It has the tool loaded when this is made."""
+def function_of(given: Any) -> Callable[..., Any]:
+    """A function, or the one of a name, as `module:function`."""
+    if isinstance(given, str):
+        return Named(given)
+    if not callable(given):
+        raise InvalidArgument(f"here goes a function or its name, 'module:function', not {given!r}")
+    return given
 
-    def __init__(
-        self, name: str, device: str, run: Callable[..., Any], load: Callable[[str], Any] | None
-    ):
+
+class Child:
+    """The process of one worker."""
+
+    def __init__(self, name: str, device: str):
         self._name, self._device = name, device
         ours, theirs = socket.socketpair()
         with theirs:
@@ -69,8 +79,11 @@ class Child:
                 },
             )
         self._link = Connection(ours.detach())
+
+    def load(self, run: Callable[..., Any], load: Callable[[str], Any] | None) -> None:
+        """Loads the tool there; if that fails, the process ends."""
         try:
-            self._asked((device, run, load))
+            self._asked((self._device, run, load))
         except BaseException:
             self.close()
             raise
@@ -83,7 +96,7 @@ class Child:
         ]
 
     def kill(self) -> None:
-        """Ends the process at once; a `compute` under way raises Crashed."""
+        """Ends the process at once; a `load` or `compute` under way raises Crashed."""
         self._process.kill()
 
     def close(self) -> None:
@@ -150,7 +163,7 @@ class _Worker:
             self._load(*question)
             return []
         with inside(self._device):
-            return list(self._compute(question))
+            return listed(self._compute(question))
 
     def _load(
         self, device: str, run: Callable[..., Any], load: Callable[[str], Any] | None

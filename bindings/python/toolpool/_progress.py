@@ -20,10 +20,10 @@ def waited(job: Job, devices: Sequence[str], progress: bool) -> None:
         if not progress:
             job.wait()
             return
-        with _bars(job, devices) as update:
+        with _bars(job, devices) as bars:
             while not job.wait(_INTERVAL_S):
-                update()
-            update()
+                bars.update()
+            bars.end()
 
 
 @contextmanager
@@ -42,18 +42,41 @@ def _bars(job: Job, devices: Sequence[str]) -> Iterator[Any]:
         rich.TimeElapsedColumn(),
     )
     with rich.Progress(*columns) as bars:
+        yield _Bars(bars, job, _labels(devices))
+
+
+class _Bars:
+    """The bars of a run: what is done of all items, and which of the distinct ones each slot did."""
+
+    def __init__(self, bars: Any, job: Job, labels: list[str]):
+        self._bars, self._job = bars, job
         start = job.progress()
-        whole = bars.add_task("all", total=start.total, note="")
-        slots = [bars.add_task(device, total=start.unique, note="") for device in devices]
+        self._whole = bars.add_task("all", total=start.total, note="")
+        self._slots = [bars.add_task(label, total=start.unique, note="") for label in labels]
 
-        def update() -> None:
-            now = job.progress()
-            bars.update(whole, completed=now.done, note=_note(now.failed, now.remaining_s))
-            for task, slot in zip(slots, job.report().figures["slots"]):
-                share = f"{100 * slot['busy_share']:.0f} % busy"
-                bars.update(task, completed=slot["items"], note="lost" if slot["lost"] else share)
+    def update(self) -> None:
+        now = self._job.progress()
+        self._bars.update(self._whole, completed=now.done, note=_note(now.failed, now.remaining_s))
+        for task, slot in self._by_slot():
+            share = f"{100 * slot['busy_share']:.0f} % busy"
+            self._bars.update(task, completed=slot["items"], note="lost" if slot["lost"] else share)
 
-        yield update
+    def end(self) -> None:
+        """Shows what each slot did of its own share, which nobody knew before."""
+        self.update()
+        for task, slot in self._by_slot():
+            self._bars.update(task, total=slot["items"])
+
+    def _by_slot(self) -> Iterator[tuple[Any, dict[str, Any]]]:
+        return zip(self._slots, self._job.report().figures["slots"])
+
+
+def _labels(devices: Sequence[str]) -> list[str]:
+    """The names of slots; where several are on one device, with their numbers."""
+    return [
+        f"{device} #{slot}" if devices.count(device) > 1 else device
+        for slot, device in enumerate(devices)
+    ]
 
 
 def _note(failed: int, remaining_s: float | None) -> str:

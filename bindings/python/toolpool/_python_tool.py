@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import ctypes
-import functools
+import operator
 import os
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from typing import Any, Union
 
 from . import _outputs
@@ -18,8 +17,10 @@ from ._devices import device_of
 from ._errors import ContractError, InvalidArgument, Stopped, status_of
 from ._inside import inside
 from ._library import lib
+from ._lists import NotListed, listed
 from ._objects import Objects, number_of, run_of
-from ._process import Child, Named
+from ._process import Child, Named, function_of
+from ._working import Working
 
 _Function = Union[Callable[..., Any], str]
 
@@ -39,7 +40,8 @@ class PythonTool:
     `load(device)` is called once on each worker, with a name like `cuda:0`; `unload(state)` at the end; `cost(item)` in
     the calling thread, in any unit: the largest run first. Functions run on the workers' threads, several at once, and
     share the GIL; named ones are imported, and run, in child processes, to which items and outputs are pickled.
-    A run that waits for the pool from inside a tool raises Reentrant.
+    Objects that have equal pickles count as equal, and run once; `dedup=False` is for functions that are random or have side
+    effects. A run that waits for the pool from inside a tool raises Reentrant.
     """
 
     def __init__(
@@ -52,16 +54,16 @@ class PythonTool:
         name: str | None = None,
         batch_items: int = 0,
     ):
-        _check(run, load, unload)
+        _check(run, load, unload, cost)
         self.name = name or _name_of(run)
         self.cost = cost
-        loading = None if load is None else _resolved(load)
-        self._functions = Functions(self.name, _resolved(run), loading, unload)
+        loading = None if load is None else function_of(load)
+        self.functions = Functions(self.name, function_of(run), loading, unload)
         callbacks = sized(c.toolpool_callbacks_t)
         callbacks.load, callbacks.run = _LOAD, _RUN
         callbacks.unload, callbacks.destroy = _UNLOAD, _DESTROY
-        callbacks.batch_items = batch_items
-        with _functions.handed_over(self._functions) as number:
+        callbacks.batch_items = _size(batch_items)
+        with _functions.handed_over(self.functions) as number:
             self.handle = made(
                 lib.toolpool_tool_free,
                 lib.toolpool_tool_from_callbacks,
@@ -74,7 +76,7 @@ class PythonTool:
         return f"PythonTool({self.name})"
 
 
-def _check(run: _Function, load: _Function | None, unload: object) -> None:
+def _check(run: _Function, load: _Function | None, unload: object, cost: object) -> None:
     if load is not None and isinstance(run, str) != isinstance(load, str):
         raise InvalidArgument(
             "run and load are both functions or both names: they run in one process"
@@ -85,17 +87,23 @@ def _check(run: _Function, load: _Function | None, unload: object) -> None:
         raise InvalidArgument(
             "unload is for functions of this process; a named tool ends with its process"
         )
+    for name, function in (("unload", unload), ("cost", cost)):
+        if function is not None and not callable(function):
+            raise InvalidArgument(f"{name} is a function, not {function!r}")
 
 
 def _name_of(run: _Function) -> str:
     return run if isinstance(run, str) else getattr(run, "__name__", type(run).__name__)
 
 
-def _resolved(function: _Function) -> Callable[..., Any]:
-    return Named(function) if isinstance(function, str) else function
+def _size(batch_items: int) -> int:
+    size = operator.index(batch_items)
+    if 0 <= size < 1 << 64:
+        return size
+    raise InvalidArgument(f"batch_items is the most items of a batch, 0 for 4,096, not {size}")
 
 
-@dataclass
+@dataclass(eq=False)
 class Functions:
     """What the callbacks need of a tool. The library keeps it until the last worker has unloaded."""
 
@@ -103,6 +111,7 @@ class Functions:
     run: Callable[..., Any]
     load: Callable[[str], Any] | None
     unload: Callable[[Any], None] | None
+    _loading: Working = field(default_factory=Working)
 
     def loaded(self, device: str) -> Loaded:
         """The tool on one worker."""
@@ -110,7 +119,8 @@ class Functions:
             return self._loaded_in_child(device)
         if self.load is None:
             return Loaded(device, self.run)
-        state = self.load(device)
+        with self._loading.on():
+            state = self.load(device)
 
         def close() -> None:
             if self.unload is not None:
@@ -119,32 +129,24 @@ class Functions:
         return Loaded(device, lambda items: self.run(state, items), close)
 
     def _loaded_in_child(self, device: str) -> Loaded:
-        child = Child(self.name, device, self.run, self.load)
+        child = Child(self.name, device)
+        with self._loading.on(child.kill):
+            child.load(self.run, self.load)
         return Loaded(device, child.compute, child.close, child.kill)
+
+    def stop(self) -> None:
+        """Ends the loads that are under way, in whatever pool."""
+        self._loading.stop()
 
 
 @dataclass
 class Loaded:
-    """A tool on one worker. `compute` gives outputs of items; `stop`, called by another thread, ends it soon."""
+    """A tool on one worker. `compute` gives outputs of items; `stop`, called by another thread, ends it, if Stopped cannot."""
 
     device: str
-    compute: Callable[[list[Any]], Sequence[Any]]
+    compute: Callable[[list[Any]], Any]
     close: Callable[[], None] = lambda: None
     stop: Callable[[], None] | None = None
-
-    def stopper(self) -> Callable[[], None]:
-        """What ends a `compute` that this thread is about to begin."""
-        return self.stop or functools.partial(_raise_stopped, threading.get_ident())
-
-
-# PyThreadState_SetAsyncExc: the thread sees the exception at its next line of Python.
-_raise_in = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_ulong, ctypes.py_object)(
-    ("PyThreadState_SetAsyncExc", ctypes.pythonapi)
-)
-
-
-def _raise_stopped(thread: int) -> None:
-    _raise_in(thread, Stopped)
 
 
 _functions = Keeper()
@@ -210,17 +212,24 @@ class _Batch:
     def compute(self) -> None:
         items = [self.objects.distinct[number] for number in self.numbers]
         try:
-            with inside(self.loaded.device), self.objects.worked_on(self.loaded.stopper()):
-                given = self.loaded.compute(items)
-                values = list(given) if given is not None else []
+            values = self._values(items)
+        except NotListed as what:
+            self._refuse(str(what))
+            return
         except BaseException as error:
             self.objects.errors.update((number, error) for number in self.numbers)
             raise
         if len(values) != len(items):
-            self._refuse(given, values)
+            self._refuse(f"{len(values)} outputs")
             return
         for position, value in enumerate(values):
             self._put(position, value)
+
+    def _values(self, items: list[Any]) -> list[Any]:
+        with inside(self.loaded.device), self.objects.working.on(self.loaded.stop):
+            if self.objects.stopped:
+                raise Stopped
+            return listed(self.loaded.compute(items))
 
     def _put(self, position: int, value: Any) -> None:
         if isinstance(value, Exception):
@@ -231,12 +240,12 @@ class _Batch:
         else:
             _outputs.write(self.handle, position, value)
 
-    def _refuse(self, given: Any, values: list[Any]) -> None:
+    def _refuse(self, what: str) -> None:
         """Fails every item: nobody knows whose outputs these are."""
-        what = "None" if given is None else f"{len(values)} outputs"
         indices = self.objects.indices(self.numbers)
         error = ContractError(
-            f"the tool gave {what} for {len(self.numbers)} items on {self.loaded.device}, those of indices {indices}"
+            f"the tool gave {what} for {len(self.numbers)} items on {self.loaded.device}, those of indices {indices}; "
+            "it must give a list with an output for each"
         )
         for position in range(len(self.numbers)):
             self._fail(position, error)

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import ctypes
-import struct
+import importlib
 from collections.abc import Iterator, Mapping, Sequence
+from math import prod
 from typing import TYPE_CHECKING, Any, overload
 
 from . import _signatures as c
 from ._arrays import Tensor
 from ._calls import Handle, call, sized
-from ._dtypes import BY_NUMBER
-from ._errors import Failure, NotFound, PartialFailure, ToolPoolError, error_of
+from ._columns import NO_CHUNK, strings_of
+from ._dlpack import Imported
+from ._dtypes import BY_NUMBER, Dtype
+from ._errors import (
+    Failure,
+    InvalidArgument,
+    NotFound,
+    PartialFailure,
+    ToolPoolError,
+    error_of,
+)
 from ._library import lib
 
 if TYPE_CHECKING:
@@ -20,10 +30,8 @@ if TYPE_CHECKING:
     from ._objects import Objects
     from ._report import Report
 
-_NO_CHUNK = 0xFFFF_FFFF
 
-
-class Results(Sequence["Item"]):
+class Results:  # no Sequence: polars and others would read one item by item, and not by __arrow_c_array__
     """The results of a run, in the order of the caller's items. Immutable; any thread may read them.
 
     They own the memory that arrays and tensors show, which lives as long as any of these, also after the pool.
@@ -87,7 +95,11 @@ class Results(Sequence["Item"]):
     def failed(self) -> list[Failure]:
         """Why items failed, in their order, with the caller's indices; empty if none did."""
         failed = (self[position] for position in self._failed())
-        return [Failure(item.index, item.device, item.error) for item in failed]
+        return [
+            Failure(item.index, item.device, error)
+            for item in failed
+            if (error := item.error) is not None
+        ]
 
     def raise_if_partial(self) -> None:
         """Raises PartialFailure, which carries these results, if an item failed."""
@@ -96,62 +108,57 @@ class Results(Sequence["Item"]):
             done = (item for position, item in enumerate(self) if position not in failed)
             raise PartialFailure([(item.index, item) for item in done], self.failed, self)
 
-    def stack(self, name: str, out: np.ndarray | None = None) -> np.ndarray:
+    def stack(self, name: str, out: Any = None) -> Any:
         """One output of all items in one array of shape [items, …], in their order: the only copy.
 
-        `out` is a C-contiguous, writable array of that shape and type to fill and return. Raises PartialFailure if an
-        item failed, and InvalidArgument if shapes differ.
+        `out` is filled and returned: a writable, C-contiguous numpy array of that shape and type, or any such DLPack tensor
+        in host memory, as of torch, which has bfloat16. Without it, a new numpy array is. Raises PartialFailure if an item
+        failed, and InvalidArgument if shapes differ.
         """
-        import numpy as np
-
         self.raise_if_partial()
-        tensor = sized(c.toolpool_tensor_t)
-        call(lib.toolpool_results_stack, self._handle, name.encode(), None, 0, ctypes.byref(tensor))
-        dtype = BY_NUMBER[tensor.dtype]
-        shape = tuple(tensor.shape[: tensor.ndim])
-        wanted = np.dtype(dtype.typestr) if dtype.typestr else _bfloat16()
+        dtype, shape = self._stacked(name)
         if out is None:
-            out = np.empty(shape, wanted)
-        elif (
-            out.shape != shape
-            or out.dtype != wanted
-            or not (out.flags.c_contiguous and out.flags.writeable)
+            out = _new_array(dtype, shape)
+        taken = Imported(out)
+        if (
+            (taken.shape, taken.dtype.dlpack) != (shape, dtype.dlpack)
+            or taken.read_only
+            or not taken.is_dense
         ):
-            raise ValueError(
-                f"out must be a C-contiguous, writable array of {wanted} {shape}, and is {out.dtype} {out.shape}"
+            raise InvalidArgument(
+                f"out must be a C-contiguous, writable array of {dtype.name} {shape}, and is "
+                f"{'read-only ' if taken.read_only else ''}{taken.dtype.name} {taken.shape} of strides {taken.strides}"
             )
-        call(
-            lib.toolpool_results_stack,
-            self._handle,
-            name.encode(),
-            out.ctypes.data,
-            out.nbytes,
-            None,
-        )
+        size = prod(shape) * dtype.itemsize
+        call(lib.toolpool_results_stack, self._handle, name.encode(), taken.data, size, None)
         return out
+
+    def _stacked(self, name: str) -> tuple[Dtype, tuple[int, ...]]:
+        """The type and the shape of an output of all items in one array."""
+        tensor = sized(c.toolpool_tensor_t)
+        told = ctypes.byref(tensor)
+        try:
+            call(lib.toolpool_results_stack, self._handle, name.encode(), None, 0, told)
+        except InvalidArgument as error:  # which knows the way out from C alone
+            why = str(error).partition(" (")[0]
+            raise InvalidArgument(
+                f"{why}; read them one by one, as results[i][{name!r}], or by results.to_arrow()",
+                error.item,
+            ) from None
+        return BY_NUMBER[tensor.dtype], tuple(tensor.shape[: tensor.ndim])
 
     def column(self, name: str) -> list[Any]:
         """One output of every item, as `item[name]` gives it; None for items that failed or lack it.
 
         Much faster than asking the items one by one.
         """
-        if not self._length:
-            return []
+        if not self.names:  # no item has outputs
+            return [None] * self._length
         view = self._view(name)
-        rows = ctypes.string_at(view.rows, view.n_rows * ctypes.sizeof(c.toolpool_row_t))
-        places = struct.iter_unpack("=QQII", rows)
-        if BY_NUMBER[view.dtype].name != "bytes":
-            return [
-                None if chunk == _NO_CHUNK else item[name]
-                for item, (_, _, chunk, _) in zip(self, places)
-            ]
-        chunks = [
-            ctypes.string_at(view.chunks[i].data, view.chunks[i].bytes)
-            for i in range(view.n_chunks)
-        ]
+        if BY_NUMBER[view.dtype].name == "bytes":
+            return strings_of(view)
         return [
-            None if chunk == _NO_CHUNK else chunks[chunk][offset : offset + length]
-            for offset, length, chunk, _ in places
+            None if view.rows[i].chunk == NO_CHUNK else item[name] for i, item in enumerate(self)
         ]
 
     def is_bytes(self, name: str) -> bool:
@@ -197,7 +204,8 @@ class Item(Mapping[str, Any]):
     """The outputs of one item by name: a numpy array for each, or `bytes` for byte strings.
 
     Arrays are read-only views of the results' memory (float32 unless the tool was asked otherwise; ESM-2's `mean` is
-    [d]), and keep it alive. Reading an output of an item that failed raises why.
+    [d]), and keep it alive. Reading an output of an item that failed raises why. Items are equal if they are the same item
+    of the same results; pickled, one becomes a dict of its outputs.
     """
 
     __slots__ = ("_position", "_results")
@@ -235,10 +243,15 @@ class Item(Mapping[str, Any]):
         )
 
     @property
-    def device(self) -> str | None:
-        """The device that computed it (or its twin), such as `cuda:0`; None if none did."""
+    def slot(self) -> int | None:
+        """The number of the slot that computed it (or its twin); None if none did."""
         slot = lib.toolpool_results_slot(self._results._handle, self._position)
-        return self._results._devices[slot] if slot >= 0 else None
+        return slot if slot >= 0 else None
+
+    @property
+    def device(self) -> str | None:
+        """The device of that slot, such as `cuda:0`."""
+        return None if self.slot is None else self._results._devices[self.slot]
 
     def tensor(self, name: str) -> Tensor:
         """An output where it lies, for `torch.from_dlpack` and for types that numpy lacks."""
@@ -267,6 +280,20 @@ class Item(Mapping[str, Any]):
             return ctypes.string_at(tensor.address, tensor.nbytes)
         return tensor.numpy()
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Item) and self._place() == other._place()
+
+    def __hash__(self) -> int:
+        return hash(self._place())
+
+    def __reduce__(self) -> Any:
+        if self.error is not None:
+            raise self.error
+        return dict, (dict(self),)
+
+    def _place(self) -> tuple[int, int]:
+        return id(self._results._handle), self._position
+
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and name in tuple(self)
 
@@ -291,9 +318,14 @@ class Item(Mapping[str, Any]):
         return f"Item({self.index}, {', '.join(shapes)})"
 
 
-def _bfloat16() -> Any:
+def _new_array(dtype: Dtype, shape: tuple[int, ...]) -> np.ndarray:
+    import numpy as np
+
+    if dtype.typestr:
+        return np.empty(shape, dtype.typestr)
     try:
-        import ml_dtypes
+        return np.empty(shape, importlib.import_module("ml_dtypes").bfloat16)
     except ImportError:
-        raise TypeError("numpy has no bfloat16: install ml_dtypes to stack it") from None
-    return ml_dtypes.bfloat16
+        raise TypeError(
+            f"numpy has no bfloat16: give stack(…, out=torch.empty({shape}, dtype=torch.bfloat16)), or install ml_dtypes"
+        ) from None

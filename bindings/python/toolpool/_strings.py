@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import struct
+import sys
 from array import array
 from collections.abc import Iterable, Iterator
 from itertools import accumulate
@@ -57,7 +58,7 @@ class Strings:
                 key,
             )
 
-    def wide_offsets(self) -> array:
+    def wide_offsets(self) -> array[int]:
         """The offsets as 64 bits, copied."""
         kind = ctypes.c_int32 if self.narrow else ctypes.c_int64
         return array("q", (kind * (self.length + 1)).from_address(self.offsets))
@@ -65,9 +66,23 @@ class Strings:
 
 def of_buffer(data: bytes, lengths: Iterable[int]) -> Strings:
     """The strings that `data` holds one after the other."""
-    offsets = array("q", accumulate(lengths, initial=0))
+    offsets = _offsets(lengths)
     address = ctypes.cast(ctypes.c_char_p(data), ctypes.c_void_p).value or 0
-    return Strings(address, offsets.buffer_info()[0], len(offsets) - 1, (data, offsets))
+    return Strings(
+        address,
+        ctypes.addressof(ctypes.c_char.from_buffer(offsets)),
+        len(offsets) - 1,
+        (data, offsets),
+    )
+
+
+def _offsets(lengths: Iterable[int]) -> Any:
+    """The sums of the first 0, 1 … lengths, as 64 bits: by numpy in half the time, if the program uses it anyway."""
+    np = sys.modules.get("numpy")
+    if np is None:
+        return array("q", accumulate(lengths, initial=0))
+    sizes = np.fromiter(lengths, np.int64)
+    return np.concatenate((np.zeros(1, np.int64), np.cumsum(sizes)))
 
 
 def of_texts(texts: list[str]) -> Strings:

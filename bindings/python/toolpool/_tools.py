@@ -8,6 +8,7 @@ from typing import Any, Union
 
 from . import _options
 from ._calls import call, made
+from ._errors import InvalidArgument
 from ._library import lib, show_libtorch
 
 _Path = Union[str, "os.PathLike[str]"]
@@ -24,6 +25,8 @@ class Tool:
     """
 
     def __init__(self, kind: str, source: _Path | None = None, **options: Any):
+        if not isinstance(kind, str):
+            raise InvalidArgument(f"the kind of a tool is text, such as 'esm2', not {kind!r}")
         if kind in _TORCH:
             show_libtorch()
         self.kind = kind
@@ -33,9 +36,9 @@ class Tool:
         self.set(**options)
 
     def set(self, **options: Any) -> None:
-        """Sets options, for runs to come."""
-        for key, value in options.items():
-            call(lib.toolpool_tool_set, self.handle, key.encode(), _options.text(key, value))
+        """Sets options, for runs to come; None leaves one as it is."""
+        for key, value in _options.texts(options):
+            call(lib.toolpool_tool_set, self.handle, key, value)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.source!r})"
