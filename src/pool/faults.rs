@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::job::{Job, OnDeviceLost};
 use super::seat::Landing;
-use super::state::{Planned, State};
+use super::state::{Doubted, Planned, State};
 use crate::error::{Error, Status};
 use crate::mem::Part;
 
@@ -14,6 +14,9 @@ const HOPELESS: usize = 32;
 /// So many items that fail alone on one slot, one after the other and alike, while others succeed elsewhere: the slot is to
 /// blame, not the items.
 const SUSPICIOUS: u32 = 8;
+
+/// How long an item that failed on one slot waits for another: it may be inside something that hangs.
+const SECOND_OPINION: Duration = Duration::from_secs(60);
 
 /// How long what failed for reasons that pass is left alone before the first retry; four times as long before the next.
 const PAUSE: Duration = Duration::from_millis(10);
@@ -43,14 +46,18 @@ impl Alike {
         *self = Self::default();
     }
 
-    /// An item failed alone: how many did by now.
-    fn failed(&mut self, error: &Error) -> u32 {
+    /// Whether so many did that the slot may be to blame.
+    pub fn suspicious(&self) -> bool {
+        self.count >= SUSPICIOUS
+    }
+
+    /// An item failed alone.
+    fn failed(&mut self, error: &Error) {
         if self.error.as_ref() != Some(error) {
             self.error = Some(error.clone());
             self.count = 0;
         }
         self.count += 1;
-        self.count
     }
 }
 
@@ -129,8 +136,9 @@ impl Job {
             }
             _ if self.doubts(state, &batch, error, landing) => {
                 state.tally.slots[slot].retries += 1;
-                let items = batch.into_iter().map(|item| (item, slot));
-                state.elsewhere.extend(items);
+                let until = Instant::now() + SECOND_OPINION;
+                let doubted = batch.into_iter().map(|item| Doubted { item, slot, until });
+                state.elsewhere.extend(doubted);
             }
             _ => self.fail_alone(state, &batch, error, landing),
         }
@@ -188,12 +196,13 @@ impl Job {
             return false;
         }
         let slot = landing.slot.number;
-        let failed = state.alike[slot].failed(error);
+        state.alike[slot].failed(error);
         let slots = state.tally.slots.iter().enumerate();
         let elsewhere = slots
             .filter(|&(number, _)| number != slot)
             .any(|(_, other)| other.items > other.failed);
-        if failed == SUSPICIOUS && elsewhere {
+        let left_out = state.unfit.iter().any(|&(unfit, _)| unfit == slot);
+        if state.alike[slot].suspicious() && elsewhere && !left_out {
             let why = format!(
                 "left out after {SUSPICIOUS} items in a row failed alike here and not elsewhere"
             );

@@ -47,8 +47,8 @@ pub struct State {
     pub later: VecDeque<(Instant, Vec<Planned>)>,
     /// Items that ran out of memory alone; for the slot with most, with its device to themselves.
     pub large: Vec<Planned>,
-    /// Items that failed alone on a slot, each with that slot: another is asked before they are believed to be to blame.
-    pub elsewhere: Vec<(Planned, usize)>,
+    /// Items that failed alone on a slot: another is asked before they are believed to be to blame.
+    pub elsewhere: Vec<Doubted>,
     /// Distinct items that were among those once.
     pub doubted: HashSet<u32>,
     /// By slot: items that failed alone there, alike, since one last succeeded there.
@@ -96,6 +96,15 @@ pub struct Planned {
     pub unique: u32,
 }
 
+/// An item that failed alone.
+pub struct Doubted {
+    pub item: Planned,
+    /// The slot that it failed on.
+    pub slot: usize,
+    /// How long another slot is waited for.
+    pub until: Instant,
+}
+
 /// On what terms a slot takes work.
 pub struct Terms<'a> {
     pub slot: usize,
@@ -138,6 +147,13 @@ pub struct Taken {
     pub batch: Vec<Planned>,
     /// Nothing else may be under way on the device: the item may cost it, or needs all of its memory.
     pub alone: bool,
+}
+
+impl Doubted {
+    /// Whether the slot leaves it to another.
+    fn waits(&self, terms: &Terms) -> bool {
+        self.slot == terms.slot && terms.others && terms.now < self.until
+    }
 }
 
 impl Take {
@@ -243,11 +259,15 @@ impl State {
     /// The next batch for a slot: what comes back from failures, here or elsewhere, then the longest fresh items that the
     /// slot should have, then what is to be tried later, then suspects one by one.
     pub fn take(&mut self, limits: Cut, in_order: bool, terms: &Terms) -> Take {
-        if let Some(batch) = self.again.pop() {
-            return Take::beside_others(batch);
-        }
+        // First, so that a tool that never works is soon known to be one.
         if let Some(item) = self.take_elsewhere(terms) {
             return Take::beside_others(vec![item]);
+        }
+        if self.dubious(terms) {
+            return Take::Nothing;
+        }
+        if let Some(batch) = self.again.pop() {
+            return Take::beside_others(batch);
         }
         if !self.fresh.is_empty()
             && let Some(from) = self.worth(terms)
@@ -278,11 +298,17 @@ impl State {
         Take::Batch(Taken { batch, alone: true })
     }
 
-    /// An item that failed on another slot; on this one, where no other is left.
+    /// An item that failed on another slot; on this one, where no other is left or comes.
     fn take_elsewhere(&mut self, terms: &Terms) -> Option<Planned> {
         let mut items = self.elsewhere.iter();
-        let place = items.position(|&(_, failed_on)| failed_on != terms.slot || !terms.others)?;
-        Some(self.elsewhere.swap_remove(place).0)
+        let place = items.position(|doubted| !doubted.waits(terms))?;
+        Some(self.elsewhere.swap_remove(place).item)
+    }
+
+    /// Whether the slot had better not go on: one item after the other failed there, and no other slot has tried them yet.
+    fn dubious(&self, terms: &Terms) -> bool {
+        let suspicious = self.alike[terms.slot].suspicious();
+        suspicious && self.elsewhere.iter().any(|doubted| doubted.waits(terms))
     }
 
     /// A batch whose time to be tried again has come.
@@ -332,7 +358,7 @@ impl State {
         let fresh = std::mem::take(&mut self.fresh).into_iter();
         let later = self.later.drain(..).map(|(_, batch)| batch);
         let back = self.again.drain(..).chain(later).flatten();
-        let elsewhere = self.elsewhere.drain(..).map(|(item, _)| item);
+        let elsewhere = self.elsewhere.drain(..).map(|doubted| doubted.item);
         let alone = self.large.drain(..).chain(self.suspects.drain(..));
         let undone = fresh.chain(back).chain(elsewhere).chain(alone);
         self.undone.extend(undone.map(|item| item.unique));
