@@ -303,6 +303,8 @@ def test_cancelled_items_say_so(single):
     assert [item.ok for item in results].count(True) == 1
     assert all(isinstance(failure.error, Cancelled) for failure in results.failed)
     assert [(item.slot, item.device) for item in results if not item.ok] == [(None, None)] * 2
+    progress = job.progress()
+    assert (progress.total, progress.done, progress.undone) == (3, 1, 2)
 
 
 def test_items_come_as_they_finish(single):

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -139,8 +140,15 @@ def test_an_installed_library_is_found_by_the_loader(tmp_path):
     from toolpool import _library
 
     (tmp_path / _library._INSTALLED).symlink_to(_library.lib._name)
+    # Outside the repository, where it would find what `make build` made.
+    shutil.copytree(Path(_library.__file__).parent, tmp_path / "site/toolpool")
     use = "import toolpool; print(toolpool._library.lib._name, toolpool.__version__)"
-    ended = run_python(use, TOOLPOOL_LIBRARY="", LD_LIBRARY_PATH=str(tmp_path))
+    ended = run_python(
+        use,
+        TOOLPOOL_LIBRARY="",
+        LD_LIBRARY_PATH=str(tmp_path),
+        PYTHONPATH=str(tmp_path / "site"),
+    )
     assert ended.stdout.split()[0] == _library._INSTALLED, ended.stderr
 
 

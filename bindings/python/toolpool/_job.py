@@ -23,11 +23,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run is: items of the caller (`total`, `done`, `failed`), distinct ones, seconds; `remaining_s` may be None."""
+    """How far a run is: items of the caller (`total`, `done`, `failed`), distinct ones, seconds; `remaining_s` may be None.
+
+    `undone` are the items that will not be done any more, once it has ended: it was cancelled or ran out of time.
+    """
 
     total: int
     done: int
     failed: int
+    undone: int
     unique: int
     running: int
     elapsed_s: float
@@ -82,7 +86,14 @@ class Job:
         call(lib.toolpool_job_progress, self._handle, ctypes.byref(now))
         remaining = now.remaining_s if now.remaining_s >= 0 else None
         return Progress(
-            now.total, now.done, now.failed, now.unique, now.running, now.elapsed_s, remaining
+            total=now.total,
+            done=now.done,
+            failed=now.failed,
+            undone=now.undone,
+            unique=now.unique,
+            running=now.running,
+            elapsed_s=now.elapsed_s,
+            remaining_s=remaining,
         )
 
     def report(self) -> Report:
