@@ -81,6 +81,10 @@ pub struct Loading {
     /// The number of the job that it is for; `None` for a warm-up.
     pub job: Option<u64>,
     pub begin: Instant,
+    /// When the job runs out of time: it may be gone by then, and the load still not done.
+    pub until: Option<Instant>,
+    /// What the tool is called.
+    pub tool: String,
     /// Seconds that it is expected to take, or 0.
     pub expected: f64,
     /// What ends it from outside, if anything can.

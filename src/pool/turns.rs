@@ -236,6 +236,8 @@ impl Turns {
                 self.seats[slot].loading = Some(Loading {
                     job: None,
                     begin: Instant::now(),
+                    until: None,
+                    tool: warm_up.tool().name().to_owned(),
                     expected: 0.0,
                     killer: None,
                 });
@@ -282,6 +284,8 @@ impl Turns {
                     self.seats[slot].loading = Some(Loading {
                         job: Some(id),
                         begin: now,
+                        until: self.jobs[&id].deadline,
+                        tool: job.tool().name().to_owned(),
                         expected: load_time(self.learnt.of(&job), slot),
                         killer: None,
                     });
