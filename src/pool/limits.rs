@@ -9,6 +9,7 @@ use super::queue::Queue;
 use super::seat::{Flight, Landing, Seat, Standing};
 use super::sync::MutexGuard;
 use super::turns::{Phase, Turns};
+use super::warm::WarmUp;
 use crate::device::Slot;
 use crate::error::{Error, Status};
 use crate::tool::Killer;
@@ -66,7 +67,10 @@ impl Queue {
         let mut ended = Vec::new();
         let mut behind = VecDeque::new();
         let mut loads = Vec::new();
-        for seat in &mut state.seats {
+        let Turns {
+            seats, warm_ups, ..
+        } = &mut *state;
+        for seat in seats {
             let current = seat.current();
             let working = current.is_some_and(|current| current.job.id() == id);
             let until = seat.deadline();
@@ -91,6 +95,7 @@ impl Queue {
                     job.note_trouble(seat.slot.number, reason);
                 }
             }
+            seat.pass_over(warm_ups);
         }
         drop(state);
         for (slot, landed, flight) in ended {
@@ -99,7 +104,7 @@ impl Queue {
         loads.into_iter().for_each(|kill| kill());
         self.retire(&job);
         self.redo(behind);
-        self.quiet.notify_all();
+        self.let_go(self.state.lock());
     }
 
     /// A batch takes longer than it may: it is given up, and the slot with it, unless the tool can be stopped from
@@ -134,9 +139,12 @@ impl Queue {
 
     /// A load takes longer than the job might that it was for.
     fn end_load(&self, mut state: MutexGuard<Turns>, number: usize) {
-        let killer = state.seats[number].give_up_load();
-        self.quiet.notify_all();
-        drop(state);
+        let Turns {
+            seats, warm_ups, ..
+        } = &mut *state;
+        let killer = seats[number].give_up_load();
+        seats[number].pass_over(warm_ups);
+        self.let_go(state);
         if let Some(kill) = killer {
             kill();
         }
@@ -189,6 +197,15 @@ impl Seat {
             self.inside = false;
         }
         killer
+    }
+
+    /// If it is late, nobody waits for it with a warm-up.
+    fn pass_over(&self, warm_ups: &[Arc<WarmUp>]) {
+        if let Standing::Late { reason, .. } = &self.standing {
+            let number = self.slot.number;
+            let each = warm_ups.iter();
+            each.for_each(|warm_up| warm_up.pass_over(number, reason));
+        }
     }
 
     /// When the load must be done.

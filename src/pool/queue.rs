@@ -87,7 +87,8 @@ impl Queue {
     pub fn warm(&self, warm_up: &Arc<WarmUp>) -> Result<()> {
         let mut state = self.state.lock();
         state.check_open()?;
-        warm_up.expect(state.seats.iter().map(Seat::ready).collect());
+        let late = state.seats.iter().find_map(Seat::late);
+        warm_up.expect(state.seats.iter().map(Seat::ready).collect(), late);
         state.warm_ups.push(Arc::clone(warm_up));
         self.call_all(&mut state);
         Ok(())

@@ -168,6 +168,15 @@ impl Seat {
         }
     }
 
+    /// Why its worker may not come back for long.
+    pub fn late(&self) -> Option<&Error> {
+        match &self.standing {
+            Standing::Late { reason, .. } => Some(reason),
+            Standing::Live => self.ghosts.front().map(|ghost| &ghost.reason),
+            Standing::Stuck(_) | Standing::Lost(_) => None,
+        }
+    }
+
     pub fn has(&self, key: &str) -> bool {
         self.warm.iter().any(|warm| &*warm.key == key)
     }
