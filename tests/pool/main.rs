@@ -1,99 +1,65 @@
-//! The pool under many threads at once, with tools that succeed, fail, run out of memory and lose their device.
+//! The pool under many threads at once, with tools that succeed, fail, run out of memory, hang and lose their device.
+//!
+//! No test depends on timing: threads of tools wait at gates, and what takes longer than a minute hangs.
+
+mod devices;
+mod double;
+mod gate;
+mod hopeless;
+mod late;
+mod loads;
+mod memory;
+mod report;
+mod retries;
+mod room;
+mod threads;
+mod turns;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
-use std::time::Duration;
 
-use toolpool::device::{self, Slot};
+use toolpool::device::{self, Device, Kind, Slot};
 use toolpool::error::{Error, Result, Status};
 use toolpool::mem::{Field, Items, Results};
-use toolpool::plan::batch::Cut;
-use toolpool::pool::{Job, JobOptions, Next, Pool};
-use toolpool::tool::{Batch, Identity, Killer, Loaded, Tool, Work};
-use toolpool::value::{Dtype, Shape};
+use toolpool::pool::{Job, JobOptions, Pool, PoolOptions};
+use toolpool::tool::Tool;
 
-/// Doubles each byte of an item, unless `fault` says otherwise.
-struct Double {
-    identity: Identity,
-    fault: Fault,
-    loads: AtomicUsize,
-}
-
-type Fault = fn(slot: usize, batch: &Batch) -> Result<()>;
-
-impl Double {
-    fn new(key: &str, fault: Fault) -> Arc<Self> {
-        Arc::new(Self {
-            identity: Identity::shared(key),
-            fault,
-            loads: AtomicUsize::new(0),
-        })
-    }
-}
-
-impl Tool for Double {
-    fn name(&self) -> &str {
-        "double"
-    }
-
-    fn identity(&self) -> &Identity {
-        &self.identity
-    }
-
-    fn cost(&self, item: &[u8]) -> f64 {
-        item.len() as f64
-    }
-
-    fn extent(&self, item: &[u8]) -> u64 {
-        item.len() as u64
-    }
-
-    fn limits(&self) -> Cut {
-        Cut {
-            budget: 200,
-            max_items: 16,
-        }
-    }
-
-    fn load(&self, slot: &Slot, _: &dyn Fn(Killer)) -> Result<Box<dyn Loaded>> {
-        self.loads.fetch_add(1, Ordering::Relaxed);
-        Ok(Box::new(LoadedDouble {
-            slot: slot.number,
-            fault: self.fault,
-        }))
-    }
-}
-
-struct LoadedDouble {
-    slot: usize,
-    fault: Fault,
-}
-
-impl Loaded for LoadedDouble {
-    fn start(&mut self, work: &mut Work) -> Result<()> {
-        (self.fault)(self.slot, &work.batch)?;
-        for index in 0..work.batch.len() {
-            let input = work.batch.bytes(index).unwrap();
-            let shape = Shape::new(&[input.len() as i64])?;
-            let output = work.outputs.alloc(index, "output", Dtype::UInt8, shape)?;
-            for (place, byte) in input.iter().enumerate() {
-                // SAFETY: `alloc` gave as many bytes as the input has.
-                unsafe { output.add(place).write(byte.wrapping_mul(2)) };
-            }
-        }
-        Ok(())
-    }
-
-    fn collect(&mut self, _: &mut Work) -> Result<()> {
-        Ok(())
-    }
-
-    fn leak(self: Box<Self>) {}
-}
+use double::{Double, doubled};
+use gate::HANGS;
 
 fn pool(slots: usize) -> Pool {
-    Pool::open(device::parse(Some(&format!("cpu*{slots}")), &device::visible()).unwrap()).unwrap()
+    Pool::open(cpu(slots)).unwrap()
+}
+
+/// A pool on whose device tools may take so many bytes.
+fn pool_of_memory(slots: usize, bytes: u64) -> Pool {
+    let options = PoolOptions {
+        memory_limit: Some(bytes),
+        ..PoolOptions::default()
+    };
+    Pool::open_with(cpu(slots), &options).unwrap()
+}
+
+fn cpu(slots: usize) -> Vec<Slot> {
+    device::parse(Some(&format!("cpu*{slots}")), &device::visible()).unwrap()
+}
+
+/// So many slots of one GPU. Nothing here looks at a real one.
+fn one_gpu(slots: usize) -> Vec<Slot> {
+    let slot = |number| Slot {
+        number,
+        device: Device {
+            kind: Kind::Cuda,
+            index: 0,
+            name: "a GPU".into(),
+            memory_total: 1 << 30,
+            memory_free: 1 << 30,
+            capability: (9, 0),
+            uuid: String::new(),
+            driver: String::new(),
+        },
+        threads: 1,
+    };
+    (0..slots).map(slot).collect()
 }
 
 /// `count` items of 1 to 60 bytes, every third a duplicate of an earlier one; the first byte of item 7 is 13.
@@ -104,16 +70,49 @@ fn items(count: usize) -> Vec<Vec<u8>> {
         .collect()
 }
 
+/// `count` items of `len` bytes, 5 at least, no two alike, that begin with `first`.
+fn named(first: u8, count: u32, len: usize) -> Vec<Vec<u8>> {
+    let item = |index: u32| {
+        let mut item = vec![first];
+        item.extend(index.to_le_bytes());
+        item.resize(len, 0);
+        item
+    };
+    (0..count).map(item).collect()
+}
+
 fn submit(pool: &Pool, tool: &Arc<Double>, inputs: &[Vec<u8>]) -> Result<Arc<Job>> {
+    submit_with(pool, tool, inputs, &JobOptions::default())
+}
+
+fn submit_with(
+    pool: &Pool,
+    tool: &Arc<Double>,
+    inputs: &[Vec<u8>],
+    options: &JobOptions,
+) -> Result<Arc<Job>> {
     let field = Field::copied("input", inputs.iter().map(Vec::as_slice));
     let tool = Arc::clone(tool) as Arc<dyn Tool>;
-    pool.submit(tool, Arc::new(Items::new(field?)), &JobOptions::default())
+    pool.submit(tool, Arc::new(Items::new(field?)), options)
 }
 
 fn run(pool: &Pool, tool: &Arc<Double>, inputs: &[Vec<u8>]) -> Result<Results> {
-    let job = submit(pool, tool, inputs)?;
-    assert!(job.wait(None));
+    results(&*submit(pool, tool, inputs)?)
+}
+
+/// All of a job that nobody else takes results of, and that must end by itself.
+fn results(job: &Job) -> Result<Results> {
+    assert!(job.wait(Some(HANGS)), "the job hangs");
     Ok(job.results()?.expect("nobody else took them"))
+}
+
+/// Why a job fails as a whole, which must end by itself.
+fn failure(job: &Job) -> Error {
+    assert!(job.wait(Some(HANGS)), "the job hangs");
+    match job.results() {
+        Ok(_) => panic!("the job did not fail as a whole"),
+        Err(error) => error,
+    }
 }
 
 /// The bytes of item `index` of the results.
@@ -123,415 +122,17 @@ fn output(results: &Results, index: usize) -> Result<Vec<u8>> {
     Ok(unsafe { std::slice::from_raw_parts(view.data, view.shape.dims()[0] as usize) }.to_vec())
 }
 
-/// Joins threads, which the end of a scope does in a way that ThreadSanitizer cannot see.
-fn join<'scope>(threads: impl IntoIterator<Item = thread::ScopedJoinHandle<'scope, ()>>) {
-    for thread in threads.into_iter().collect::<Vec<_>>() {
-        thread.join().unwrap();
-    }
-}
-
-fn doubled(input: &[u8]) -> Vec<u8> {
-    input.iter().map(|byte| byte.wrapping_mul(2)).collect()
-}
-
-fn holds(batch: &Batch, byte: u8) -> bool {
-    (0..batch.len()).any(|index| batch.bytes(index).unwrap()[0] == byte)
-}
-
-#[test]
-fn many_threads_share_one_pool_and_each_gets_its_own_results() {
-    let pool = pool(4);
-    let fine = Double::new("fine", |_, _| Ok(()));
-    let poisoned = Double::new("poisoned", |_, batch| match holds(batch, 13) {
-        true => Err(Error::new(Status::Item, "unlucky")),
-        false => Ok(()),
-    });
-    thread::scope(|scope| {
-        join((0..6).map(|turn| {
-            let (pool, tool) = (&pool, if turn % 2 == 0 { &fine } else { &poisoned });
-            scope.spawn(move || {
-                for round in 0..5 {
-                    let inputs = items(100 + 50 * round);
-                    let results = run(pool, tool, &inputs).unwrap();
-                    for (index, input) in inputs.iter().enumerate() {
-                        match output(&results, index) {
-                            Ok(bytes) => assert_eq!(bytes, doubled(input)),
-                            Err(error) => {
-                                assert_eq!(
-                                    (error.status(), error.item()),
-                                    (Status::Item, Some(index))
-                                );
-                                assert_eq!((turn % 2, input[0]), (1, 13));
-                            }
-                        }
-                    }
-                }
-            })
-        }));
-    });
-    let loads = fine.loads.load(Ordering::Relaxed);
-    assert!((1..=4).contains(&loads), "{loads} loads on 4 slots");
-}
-
-#[test]
-fn out_of_memory_halves_batches_until_they_fit() {
-    let pool = pool(2);
-    let tool = Double::new("small", |_, batch| match batch.len() {
-        0..=3 => Ok(()),
-        _ => Err(Error::new(Status::OutOfMemory, "no memory")),
-    });
-    let inputs = items(300);
-    let results = run(&pool, &tool, &inputs).unwrap();
+/// Each item has its value.
+fn check_all(results: &Results, inputs: &[Vec<u8>]) {
+    assert_eq!(results.len(), inputs.len());
     for (index, input) in inputs.iter().enumerate() {
-        assert_eq!(output(&results, index).unwrap(), doubled(input));
+        let output = output(results, index);
+        assert_eq!(output.unwrap(), doubled(input), "item {index}");
     }
 }
 
-#[test]
-fn items_that_no_memory_holds_fail_alone_however_many_come_first() {
-    let pool = pool(2);
-    let tool = Double::new("long", |_, batch| {
-        match (0..batch.len()).any(|index| batch.bytes(index).unwrap().len() > 50) {
-            true => Err(Error::new(Status::OutOfMemory, "no memory")),
-            false => Ok(()),
-        }
-    });
-    let inputs: Vec<_> = (0..200u8)
-        .map(|index| vec![index; if index < 100 { 60 } else { 5 }])
-        .collect();
-    let results = run(&pool, &tool, &inputs).unwrap();
-    for (index, input) in inputs.iter().enumerate() {
-        match output(&results, index) {
-            Ok(bytes) => assert_eq!(bytes, doubled(input)),
-            Err(error) => assert_eq!((error.status(), index < 100), (Status::OutOfMemory, true)),
-        }
-    }
-    assert!(output(&results, 150).is_ok());
-}
-
-#[test]
-fn two_tools_of_one_name_and_identity_but_other_code_do_not_share_what_is_loaded() {
-    use toolpool::ffi::batch::toolpool_outputs_alloc;
-    use toolpool::tools::ForeignTool;
-    use toolpool_abi::{
-        TOOLPOOL_UINT8, toolpool_batch_t, toolpool_callbacks_t, toolpool_error_t,
-        toolpool_outputs_t,
-    };
-
-    unsafe fn answer(
-        outputs: *mut toolpool_outputs_t,
-        byte: u8,
-        err: *mut *mut toolpool_error_t,
-    ) -> i32 {
-        let (mut data, shape) = (std::ptr::null_mut(), [1]);
-        // SAFETY: all pointers are valid for the call, and a success gives one byte.
-        unsafe {
-            let name = c"output".as_ptr();
-            let status = toolpool_outputs_alloc(
-                outputs,
-                0,
-                name,
-                TOOLPOOL_UINT8,
-                shape.as_ptr(),
-                1,
-                &raw mut data,
-                err,
-            );
-            if status == 0 {
-                data.cast::<u8>().write(byte);
-            }
-            status
-        }
-    }
-    unsafe extern "C" fn one(
-        _: *mut std::ffi::c_void,
-        _: *const toolpool_batch_t,
-        outputs: *mut toolpool_outputs_t,
-        err: *mut *mut toolpool_error_t,
-    ) -> i32 {
-        // SAFETY: the pool's outputs.
-        unsafe { answer(outputs, 1, err) }
-    }
-    unsafe extern "C" fn two(
-        _: *mut std::ffi::c_void,
-        _: *const toolpool_batch_t,
-        outputs: *mut toolpool_outputs_t,
-        err: *mut *mut toolpool_error_t,
-    ) -> i32 {
-        // SAFETY: the pool's outputs.
-        unsafe { answer(outputs, 2, err) }
-    }
-    let pool = pool(1);
-    for (run, byte) in [
-        (one as unsafe extern "C" fn(_, _, _, _) -> i32, 1),
-        (two, 2),
-    ] {
-        // SAFETY: all zeros is a table of NULLs.
-        let mut callbacks: toolpool_callbacks_t = unsafe { std::mem::zeroed() };
-        callbacks.size = size_of::<toolpool_callbacks_t>();
-        callbacks.run = Some(run);
-        callbacks.identity = c"v1".as_ptr();
-        // SAFETY: the table is as it says, and its functions keep to their contract.
-        let tool =
-            unsafe { ForeignTool::new("mytool", &raw const callbacks, std::ptr::null_mut()) };
-        let items = Items::new(Field::copied("input", [&b"x"[..]].into_iter()).unwrap());
-        let tool: Arc<dyn Tool> = Arc::new(tool.unwrap());
-        let job = pool
-            .submit(tool, Arc::new(items), &JobOptions::default())
-            .unwrap();
-        assert!(job.wait(None));
-        let results = job.results().unwrap().unwrap();
-        assert_eq!(output(&results, 0).unwrap(), [byte]);
-    }
-}
-
-#[test]
-fn workers_leave_signals_to_the_host_but_not_their_own_faults() {
-    use nix::sys::signal::{SigSet, Signal};
-
-    let pool = pool(1);
-    let tool = Double::new("masked", |_, _| {
-        let mask = SigSet::thread_get_mask().unwrap();
-        match (
-            mask.contains(Signal::SIGINT),
-            mask.contains(Signal::SIGSEGV),
-        ) {
-            (true, false) => Ok(()),
-            other => Err(Error::new(Status::Item, format_args!("{other:?}"))),
-        }
-    });
-    assert!(!run(&pool, &tool, &items(3)).unwrap().partial());
-}
-
-#[test]
-fn a_lost_device_costs_its_slot_and_nothing_else() {
-    let pool = pool(4);
-    let tool = Double::new("lossy", |slot, _| match slot {
-        2 => Err(Error::new(Status::DeviceLost, "fell off the bus")),
-        _ => Ok(()),
-    });
-    let inputs = items(500);
-    for _ in 0..3 {
-        let results = run(&pool, &tool, &inputs).unwrap();
-        for (index, input) in inputs.iter().enumerate() {
-            assert_eq!(output(&results, index).unwrap(), doubled(input));
-        }
-    }
-}
-
-#[test]
-fn an_item_that_takes_two_devices_takes_no_third() {
-    let pool = pool(4);
-    let tool = Double::new("poison", |_, batch| match holds(batch, 13) {
-        true => Err(Error::new(Status::DeviceLost, "poisoned")),
-        false => Ok(()),
-    });
-    let inputs: Vec<_> = (0..20).map(|index| vec![index; 3]).collect();
-    let results = run(&pool, &tool, &inputs).unwrap();
-    for (index, input) in inputs.iter().enumerate() {
-        match output(&results, index) {
-            Ok(bytes) => assert_eq!(bytes, doubled(input)),
-            Err(error) => assert_eq!((error.status(), index), (Status::DeviceLost, 13)),
-        }
-    }
-    assert!(results.error(13).is_some());
-    assert!(
-        run(&pool, &tool, &inputs[..5]).is_ok(),
-        "two slots are left"
-    );
-}
-
-#[test]
-fn the_last_device_takes_with_it_only_what_is_not_done() {
-    let pool = pool(1);
-    let tool = Double::new("last", |_, batch| match holds(batch, 13) {
-        true => Err(Error::new(Status::DeviceLost, "poisoned")),
-        false => Ok(()),
-    });
-    let inputs: Vec<_> = (0..20u8)
-        .map(|index| vec![index; 30 - usize::from(index)])
-        .collect();
-    let results = run(&pool, &tool, &inputs).unwrap();
-    assert_eq!(output(&results, 0).unwrap(), doubled(&inputs[0]));
-    for index in 13..20 {
-        assert_eq!(
-            results.error(index).unwrap().status(),
-            Status::DeviceLost,
-            "{index}"
-        );
-    }
-    assert!(run(&pool, &tool, &inputs).is_err(), "no slot is left");
-}
-
-#[test]
-fn closing_during_runs_ends_them_with_what_is_done() {
-    let pool = pool(3);
-    let tool = Double::new("busy", |_, _| Ok(()));
-    let inputs = items(2000);
-    thread::scope(|scope| {
-        let runs: Vec<_> = (0..3)
-            .map(|_| {
-                scope.spawn(|| {
-                    while let Ok(results) = run(&pool, &tool, &inputs) {
-                        check_closed(&results, &inputs);
-                    }
-                })
-            })
-            .collect();
-        let first = run(&pool, &tool, &items(50));
-        assert!(first.is_ok());
-        pool.close();
-        join(runs);
-    });
-}
-
-/// Two threads with two tools each; a third closes the pool over their heads.
-#[test]
-fn two_threads_with_two_tools_meet_a_third_that_closes() {
-    for round in 0..20 {
-        let pool = pool(3);
-        let tools = ["one", "two"].map(|name| Double::new(name, |_, _| Ok(())));
-        let inputs = items(300);
-        let submitted = AtomicUsize::new(0);
-        let work = || {
-            let submit = |turn: usize| {
-                let job = submit(&pool, &tools[turn % 2], &inputs);
-                submitted.fetch_add(1, Ordering::Relaxed);
-                job
-            };
-            // Two jobs under way at any time.
-            let mut before = submit(0);
-            for turn in 1.. {
-                let next = submit(turn);
-                let done = before.and_then(|job| {
-                    assert!(job.wait(None));
-                    Ok(job.results()?.expect("nobody else took them"))
-                });
-                match done {
-                    Ok(results) => check_closed(&results, &inputs),
-                    Err(error) => return assert_eq!(error.status(), Status::Closed),
-                }
-                before = next;
-            }
-        };
-        thread::scope(|scope| {
-            let workers = [(); 2].map(|()| scope.spawn(work));
-            while submitted.load(Ordering::Relaxed) <= round {
-                thread::yield_now();
-            }
-            pool.close();
-            join(workers);
-        });
-    }
-}
-
-/// Each item is done as it must be, or was not done because the pool was closed.
-fn check_closed(results: &Results, inputs: &[Vec<u8>]) {
-    for (index, input) in inputs.iter().enumerate() {
-        match output(results, index) {
-            Ok(bytes) => assert_eq!(bytes, doubled(input)),
-            Err(error) => assert_eq!(error.status(), Status::Closed),
-        }
-    }
-}
-
-/// Each batch is an item of the largest extent there is.
-#[test]
-fn sums_of_any_extents_are_no_error() {
-    struct Huge(Identity);
-
-    impl Tool for Huge {
-        fn name(&self) -> &str {
-            "huge"
-        }
-
-        fn identity(&self) -> &Identity {
-            &self.0
-        }
-
-        fn cost(&self, _: &[u8]) -> f64 {
-            f64::MAX
-        }
-
-        fn extent(&self, _: &[u8]) -> u64 {
-            u64::MAX
-        }
-
-        fn limits(&self) -> Cut {
-            Cut {
-                budget: u64::MAX,
-                max_items: 1,
-            }
-        }
-
-        fn load(&self, slot: &Slot, watch: &dyn Fn(Killer)) -> Result<Box<dyn Loaded>> {
-            Double::new("in it", |_, _| Ok(())).load(slot, watch)
-        }
-    }
-
-    let pool = pool(1);
-    let field = Field::copied("input", [&b"a"[..], b"b", b"c"].into_iter()).unwrap();
-    let tool: Arc<dyn Tool> = Arc::new(Huge(Identity::shared("huge")));
-    let job = pool.submit(tool, Arc::new(Items::new(field)), &JobOptions::default());
-    let job = job.unwrap();
-    assert!(job.wait(None));
-    assert!(!job.results().unwrap().unwrap().partial());
-    assert_eq!(job.report().slots[0].extent, u64::MAX);
-}
-
-#[test]
-fn two_readers_of_one_job_get_every_item_once() {
-    let pool = pool(2);
-    let tool = Double::new("stream", |_, _| Ok(()));
-    let inputs = items(3000);
-    let job = submit(&pool, &tool, &inputs).unwrap();
-    let seen: Vec<AtomicUsize> = inputs.iter().map(|_| AtomicUsize::new(0)).collect();
-    thread::scope(|scope| {
-        join((0..2).map(|_| {
-            scope.spawn(|| {
-                while let Next::Results(results) = job.next(None).unwrap() {
-                    for index in 0..results.len() {
-                        let caller = results.caller_index(index).unwrap();
-                        assert_eq!(output(&results, index).unwrap(), doubled(&inputs[caller]));
-                        seen[caller].fetch_add(1, Ordering::Relaxed);
-                    }
-                }
-            })
-        }));
-    });
-    assert!(seen.iter().all(|count| count.load(Ordering::Relaxed) == 1));
-}
-
-#[test]
-fn warming_up_loads_once_on_every_slot() {
-    let pool = pool(3);
-    let tool = Double::new("warm", |_, _| Ok(()));
-    thread::scope(|scope| {
-        join(
-            (0..4).map(|_| scope.spawn(|| pool.warm(Arc::clone(&tool) as Arc<dyn Tool>).unwrap())),
-        );
-    });
-    run(&pool, &tool, &items(100)).unwrap();
-    assert_eq!(tool.loads.load(Ordering::Relaxed), 3);
-}
-
-/// The worker that is called first knows that the other would be done sooner; the other must hear of it.
-#[test]
-fn an_item_that_a_slow_slot_leaves_to_a_sleeping_fast_one_is_done() {
-    let tool = Double::new("slow first slot", |slot, _| {
-        thread::sleep(Duration::from_millis(if slot == 0 { 20 } else { 1 }));
-        Ok(())
-    });
-    let pool = pool(2);
-    pool.warm(Arc::clone(&tool) as Arc<dyn Tool>).unwrap();
-    for _ in 0..3 {
-        run(&pool, &tool, &items(64)).unwrap();
-    }
-    for _ in 0..20 {
-        let job = submit(&pool, &tool, &items(1)).unwrap();
-        assert!(
-            job.wait(Some(Duration::from_secs(60))),
-            "nobody takes the item"
-        );
-    }
+/// How the items ended: `None` for those that succeeded.
+fn ends(results: &Results) -> Vec<Option<Status>> {
+    let status = |index| results.error(index).map(Error::status);
+    (0..results.len()).map(status).collect()
 }
