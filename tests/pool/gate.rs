@@ -32,7 +32,8 @@ impl Gate {
         state.come.push(who);
         self.changed.notify_all();
         let held = |state: &mut State| !state.open && state.permits == 0;
-        let waited = self.changed.wait_timeout_while(state, HANGS, held);
+        // Later than the test, which is to see that it hangs.
+        let waited = self.changed.wait_timeout_while(state, 2 * HANGS, held);
         let (mut state, _) = waited.unwrap();
         state.permits = state.permits.saturating_sub(1);
     }
