@@ -187,6 +187,11 @@ impl Seat {
         tool.map_or(0, |warm| warm.bytes)
     }
 
+    /// Its worker has come to what it loaded tools for, or to something else.
+    pub fn settle(&mut self) {
+        self.warm.iter_mut().for_each(|warm| warm.fresh = false);
+    }
+
     /// Whether a batch of this tool is under way, also one that nobody waits for.
     pub fn flies(&self, key: &str) -> bool {
         let same = |flight: &Flight| &**flight.job.tool().identity().key() == key;

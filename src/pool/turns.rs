@@ -233,6 +233,8 @@ impl Turns {
         }
         if let Some(warm_up) = self.warm_ups.iter().find(|warm_up| warm_up.opens(slot)) {
             return if self.seats[slot].empty() && warm_up.take(slot) {
+                // What was loaded before may have to go for it.
+                self.seats[slot].settle();
                 self.seats[slot].loading = Some(Loading {
                     job: None,
                     begin: Instant::now(),
@@ -247,8 +249,7 @@ impl Turns {
             };
         }
         let task = self.serve_next(slot);
-        let warm = self.seats[slot].warm.iter_mut();
-        warm.for_each(|warm| warm.fresh = false);
+        self.seats[slot].settle();
         task
     }
 

@@ -2,9 +2,13 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use toolpool::tool::Tool;
 
 use crate::double::Double;
-use crate::gate::Gate;
+use crate::gate::{Gate, within_reason};
 use crate::{check_all, named, pool_of_memory, results, submit};
 
 /// Two batches of the first tool are in flight on each slot at any time, of a job that is not to end before the other.
@@ -41,6 +45,37 @@ fn a_job_of_one_item_gets_its_tool_in_although_the_other_always_flies() {
     assert!(many.progress().done < u64::from(MANY));
     done.open();
     check_all(&results(&many).unwrap(), &named(b'a', MANY, 5));
+}
+
+/// The worker comes to the warm-up when it has just loaded the tool of the job.
+#[test]
+fn a_warm_up_gets_its_tool_in_although_another_was_just_loaded() {
+    let loading = Arc::new(Gate::default());
+    let holding = Arc::clone(&loading);
+    let first = Arc::new(Double {
+        needs: Box::new(|_| 60),
+        load: Box::new(move |slot, _| {
+            holding.pass(slot.number as u8);
+            Ok(())
+        }),
+        ..Double::plain("first")
+    });
+    let second = Arc::new(Double {
+        needs: Box::new(|_| 60),
+        ..Double::plain("second")
+    });
+    let pool = Arc::new(pool_of_memory(1, 100));
+    let job = submit(&pool, &first, &named(b'a', 4, 5)).unwrap();
+    loading.next();
+    let warming = {
+        let (pool, tool) = (Arc::clone(&pool), Arc::clone(&second) as Arc<dyn Tool>);
+        thread::spawn(move || within_reason("a warm-up", move || pool.warm(tool)))
+    };
+    // Nobody hears when it waits; without it, this shows less.
+    thread::sleep(Duration::from_millis(50));
+    loading.open();
+    warming.join().unwrap().unwrap();
+    check_all(&results(&job).unwrap(), &named(b'a', 4, 5));
 }
 
 /// One slot is inside a batch and the other waits for the room that its tool takes, for a job that is cancelled: from then on
