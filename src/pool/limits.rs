@@ -183,6 +183,7 @@ impl Seat {
         loading.until = None;
         let killer = loading.killer.take();
         if killer.is_none() {
+            loading.given_up = true;
             let reason = Error::new(
                 Status::TimeLimit,
                 format_args!(

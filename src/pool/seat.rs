@@ -89,6 +89,8 @@ pub struct Loading {
     pub expected: f64,
     /// What ends it from outside, if anything can.
     pub killer: Option<Killer>,
+    /// It has taken longer than it may, and nothing ends it from outside.
+    pub given_up: bool,
 }
 
 /// A batch that was given up while its worker is inside of it or comes to it yet.
@@ -280,7 +282,9 @@ impl Seat {
         match self.standing {
             Standing::Live => true,
             Standing::Late { .. } | Standing::Stuck(_) => false,
-            Standing::Lost(_) => self.ghosts.is_empty(),
+            Standing::Lost(_) => {
+                self.ghosts.is_empty() && !self.loading.as_ref().is_some_and(|load| load.given_up)
+            }
         }
     }
 

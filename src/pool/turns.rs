@@ -242,6 +242,7 @@ impl Turns {
                     tool: warm_up.tool().name().to_owned(),
                     expected: 0.0,
                     killer: None,
+                    given_up: false,
                 });
                 Ok(Task::WarmUp(Arc::clone(warm_up)))
             } else {
@@ -289,6 +290,7 @@ impl Turns {
                         tool: job.tool().name().to_owned(),
                         expected: load_time(self.learnt.of(&job), slot),
                         killer: None,
+                        given_up: false,
                     });
                     return Ok(Task::Load(job));
                 }
