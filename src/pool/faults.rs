@@ -134,7 +134,7 @@ impl Job {
                 | Status::TimeLimit
                 | Status::Transient
                 | Status::OutOfMemory
-        );
+        ) || self.doubts(state, batch, error, landing);
         if batch.len() == 1 && !maybe_innocent {
             return self.fail(state, batch, error, landing);
         }
@@ -257,18 +257,23 @@ impl Job {
         part: &Part,
         slot: usize,
     ) -> Vec<usize> {
-        if part.failures() == 0 || state.verdict.error().is_some() {
+        if part.failures() == 0 {
             return Vec::new();
         }
+        let stopped = state.verdict.error().is_some();
         let mut rows = Vec::new();
         for (row, item) in batch.iter().enumerate() {
             let transient = part
                 .error(row)
                 .is_some_and(|error| error.status() == Status::Transient);
             if transient && self.may_try_again(state, &[*item]) {
+                rows.push(row);
+                if stopped {
+                    state.undone.push(item.unique);
+                    continue;
+                }
                 state.tally.slots[slot].retries += 1;
                 self.try_later(state, vec![*item]);
-                rows.push(row);
             }
         }
         rows
