@@ -3,10 +3,11 @@
 use std::ptr::null_mut;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use toolpool::device::{self, Slot};
-use toolpool::error::{Result, Status};
+use toolpool::error::{Error, Result, Status};
 use toolpool::ffi::{error, items, job, pool, results, tool};
 use toolpool::mem::{Field, Items, Results};
 use toolpool::plan::batch::Cut;
@@ -21,12 +22,15 @@ enum Where {
     Cost,
     Extent,
     Load,
+    Depth,
+    Killer,
     Start,
     Collect,
     Unload,
+    Leak,
 }
 
-/// Echoes, but panics in one place: in batches only over item `13`.
+/// Echoes, but panics in one place: in batches only over item `13`. Where it panics in leaking, that item costs the device.
 struct Panicking {
     identity: Identity,
     place: Where,
@@ -83,14 +87,24 @@ struct LoadedPanicking {
 
 impl LoadedPanicking {
     fn at(&self, place: Where, work: &Work) {
-        let unlucky = (0..work.batch.len()).any(|i| work.batch.bytes(i) == Some(b"13"));
-        assert!(!(unlucky && self.place == place), "the defect in {place:?}");
+        let wrong = unlucky(work) && self.place == place;
+        assert!(!wrong, "the defect in {place:?}");
     }
+}
+
+fn unlucky(work: &Work) -> bool {
+    (0..work.batch.len()).any(|i| work.batch.bytes(i) == Some(b"13"))
 }
 
 impl Loaded for LoadedPanicking {
     fn depth(&self) -> usize {
+        assert!(self.place != Where::Depth, "the defect in Depth");
         2
+    }
+
+    fn killer(&self) -> Option<Killer> {
+        assert!(self.place != Where::Killer, "the defect in Killer");
+        None
     }
 
     fn start(&mut self, work: &mut Work) -> Result<()> {
@@ -106,10 +120,15 @@ impl Loaded for LoadedPanicking {
 
     fn collect(&mut self, work: &mut Work) -> Result<()> {
         self.at(Where::Collect, work);
+        if self.place == Where::Leak && unlucky(work) {
+            return Err(Error::new(Status::DeviceLost, "fell off the bus"));
+        }
         Ok(())
     }
 
-    fn leak(self: Box<Self>) {}
+    fn leak(self: Box<Self>) {
+        assert!(self.place != Where::Leak, "the defect in Leak");
+    }
 }
 
 impl Drop for LoadedPanicking {
@@ -119,7 +138,11 @@ impl Drop for LoadedPanicking {
 }
 
 fn open() -> Pool {
-    let slots = device::parse(Some("cpu*2"), &device::visible());
+    open_with(2)
+}
+
+fn open_with(slots: usize) -> Pool {
+    let slots = device::parse(Some(&format!("cpu*{slots}")), &device::visible());
     Pool::open(slots.unwrap()).unwrap()
 }
 
@@ -131,7 +154,7 @@ fn numbered(n: usize) -> Arc<Items> {
 
 fn run(pool: &Pool, tool: Arc<dyn Tool>, n: usize) -> Result<Results> {
     let job = pool.submit(tool, numbered(n), &JobOptions::default())?;
-    assert!(job.wait(None));
+    assert!(job.wait(Some(Duration::from_secs(60))), "the job hangs");
     Ok(job.results()?.expect("nobody else takes them"))
 }
 
@@ -168,6 +191,32 @@ fn a_panic_in_load_fails_the_job_and_no_other() {
     assert!(error.message().contains("the defect in Load"), "{error}");
     let error = pool.warm(Arc::new(Panicking::new(Where::Load)));
     assert_eq!(error.unwrap_err().status(), Status::Internal);
+    works_on(&pool);
+}
+
+#[test]
+fn a_panic_before_each_batch_fails_the_job_and_no_other() {
+    for place in [Where::Depth, Where::Killer] {
+        let pool = open();
+        let error = run(&pool, Arc::new(Panicking::new(place)), 50).err();
+        let error = error.expect("no batch begins");
+        assert_eq!(error.status(), Status::Internal, "{place:?}");
+        let defect = format!("panicking panicked: the defect in {place:?}");
+        assert!(error.message().contains(&defect), "{error}");
+        works_on(&pool);
+    }
+}
+
+/// An item takes two of three devices, and each time the tool panics when it is leaked.
+#[test]
+fn a_panic_in_leak_costs_no_more_than_the_device() {
+    let (pool, tool) = (open_with(3), Arc::new(Panicking::new(Where::Leak)));
+    let results = run(&pool, tool, 200).unwrap();
+    for index in 0..200 {
+        let status = results.error(index).map(Error::status);
+        let expected = (index == 13).then_some(Status::DeviceLost);
+        assert_eq!(status, expected, "item {index}");
+    }
     works_on(&pool);
 }
 

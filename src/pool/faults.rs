@@ -4,18 +4,18 @@ use std::time::{Duration, Instant};
 
 use super::job::{Job, OnDeviceLost};
 use super::seat::Landing;
-use super::state::{Doubted, Planned, State};
+use super::state::{Planned, State};
 use crate::error::{Error, Status};
 use crate::mem::Part;
 
 /// So many items that fail alone, one after the other and alike, with none that succeeds, fail the job.
 const HOPELESS: usize = 32;
 
-/// So many items that fail alone on one slot, one after the other and alike, while others succeed elsewhere: the slot is to
-/// blame, not the items.
-const SUSPICIOUS: u32 = 8;
+/// So many items that failed alone on a slot, succeeded on others, and none on that slot in between: it is to blame, not
+/// the items. While so many wait for another slot to try them, theirs gets no others.
+pub const SUSPICIOUS: usize = 8;
 
-/// How long an item that failed on one slot waits for another: it may be inside something that hangs.
+/// How long an item that failed on one slot is left to the others: they may be inside something that hangs.
 const SECOND_OPINION: Duration = Duration::from_secs(60);
 
 /// How long what failed for reasons that pass is left alone before the first retry; four times as long before the next.
@@ -33,31 +33,17 @@ pub fn pause(tries: u32) -> Duration {
     PAUSE.saturating_mul(times).min(LONGEST_PAUSE)
 }
 
-/// Items that failed alone on one slot, one after the other and alike, since one succeeded there.
-#[derive(Clone, Default)]
-pub struct Alike {
-    error: Option<Error>,
-    count: u32,
+/// An item that failed alone on a slot, and is tried on another before that is believed: the error may be the slot's.
+pub struct Doubt {
+    slot: usize,
+    error: Error,
+    since: Instant,
 }
 
-impl Alike {
-    /// An item succeeded.
-    pub fn end(&mut self) {
-        *self = Self::default();
-    }
-
-    /// Whether so many did that the slot may be to blame.
-    pub fn suspicious(&self) -> bool {
-        self.count >= SUSPICIOUS
-    }
-
-    /// An item failed alone.
-    fn failed(&mut self, error: &Error) {
-        if self.error.as_ref() != Some(error) {
-            self.error = Some(error.clone());
-            self.count = 0;
-        }
-        self.count += 1;
+impl Doubt {
+    /// Whether a slot leaves the item to others.
+    pub fn keeps_from(&self, slot: usize, now: Instant) -> bool {
+        self.slot == slot && now.saturating_duration_since(self.since) < SECOND_OPINION
     }
 }
 
@@ -136,9 +122,7 @@ impl Job {
             }
             _ if self.doubts(state, &batch, error, landing) => {
                 state.tally.slots[slot].retries += 1;
-                let until = Instant::now() + SECOND_OPINION;
-                let doubted = batch.into_iter().map(|item| Doubted { item, slot, until });
-                state.elsewhere.extend(doubted);
+                state.elsewhere.extend(batch);
             }
             _ => self.fail_alone(state, &batch, error, landing),
         }
@@ -154,7 +138,7 @@ impl Job {
                 | Status::TimeLimit
                 | Status::Transient
                 | Status::OutOfMemory
-        );
+        ) || self.doubts(state, batch, error, landing);
         if batch.len() == 1 && !maybe_innocent {
             return self.fail(state, batch, error, landing);
         }
@@ -183,8 +167,7 @@ impl Job {
         }
     }
 
-    /// Whether an item that failed alone is to be tried on another slot before that is believed: the error may be the
-    /// slot's. Where one item after the other fails, and not elsewhere, the job does without the slot.
+    /// Whether an item that failed alone is to be tried on another slot.
     fn doubts(
         &self,
         state: &mut State,
@@ -195,22 +178,46 @@ impl Job {
         if !landing.others || !matches!(error.status(), Status::Failed | Status::Internal) {
             return false;
         }
-        let slot = landing.slot.number;
-        state.alike[slot].failed(error);
-        let slots = state.tally.slots.iter().enumerate();
-        let elsewhere = slots
-            .filter(|&(number, _)| number != slot)
-            .any(|(_, other)| other.items > other.failed);
-        let left_out = state.unfit.iter().any(|&(unfit, _)| unfit == slot);
-        if state.alike[slot].suspicious() && elsewhere && !left_out {
-            let why = format!(
-                "left out after {SUSPICIOUS} items in a row failed alike here and not elsewhere"
-            );
-            let error = error.clone().within(why).within(landing.slot);
-            state.tally.slots[slot].lost = Some(error.clone());
-            state.unfit.push((slot, error));
+        let known = |item: &Planned| state.doubted.contains_key(&item.unique);
+        if batch.iter().any(known) {
+            return false;
         }
-        batch.iter().all(|item| state.doubted.insert(item.unique))
+        for item in batch {
+            let doubt = Doubt {
+                slot: landing.slot.number,
+                error: error.clone(),
+                since: landing.end,
+            };
+            state.doubted.insert(item.unique, doubt);
+        }
+        true
+    }
+
+    /// An item has failed for good: it is to blame, and not the slot on which it failed first.
+    pub(super) fn blame(&self, state: &mut State, unique: u32) {
+        if let Some(doubt) = state.doubted.remove(&unique) {
+            state.wrong[doubt.slot] = 0;
+        }
+    }
+
+    /// A slot has done an item. If that failed alone on another slot before, the other is to blame; the job does without a
+    /// slot to which that happens again and again.
+    pub(super) fn believe(&self, state: &mut State, unique: u32, slot: usize) {
+        let doubt = state.doubted.remove(&unique);
+        let Some(Doubt {
+            slot: other, error, ..
+        }) = doubt.filter(|doubt| doubt.slot != slot)
+        else {
+            return;
+        };
+        state.wrong[other] += 1;
+        if state.wrong[other] == SUSPICIOUS {
+            let why =
+                format!("left out after {SUSPICIOUS} items in a row failed here and not elsewhere");
+            let error = error.within(why).within(&state.tally.slots[other].device);
+            state.tally.slots[other].lost = Some(error.clone());
+            state.unfit.push((other, error));
+        }
     }
 
     /// An item failed alone, for good. The same failure of one item after the other fails the job, unless the cheapest of
@@ -261,18 +268,23 @@ impl Job {
         part: &Part,
         slot: usize,
     ) -> Vec<usize> {
-        if part.failures() == 0 || state.verdict.error().is_some() {
+        if part.failures() == 0 {
             return Vec::new();
         }
+        let stopped = state.verdict.error().is_some();
         let mut rows = Vec::new();
         for (row, item) in batch.iter().enumerate() {
             let transient = part
                 .error(row)
                 .is_some_and(|error| error.status() == Status::Transient);
             if transient && self.may_try_again(state, &[*item]) {
+                rows.push(row);
+                if stopped {
+                    state.undone.push(item.unique);
+                    continue;
+                }
                 state.tally.slots[slot].retries += 1;
                 self.try_later(state, vec![*item]);
-                rows.push(row);
             }
         }
         rows

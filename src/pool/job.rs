@@ -299,7 +299,9 @@ impl Job {
     /// Begins no more batches; `reason` is what the items that are left fail with.
     pub(super) fn stop(&self, reason: &Error) {
         let mut state = self.state.lock();
-        state.stop(Verdict::Stopped(reason.clone()));
+        if !state.over() {
+            state.stop(Verdict::Stopped(reason.clone()));
+        }
         self.note_end(&mut state);
     }
 

@@ -9,6 +9,7 @@ use super::queue::Queue;
 use super::seat::{Flight, Landing, Seat, Standing};
 use super::sync::MutexGuard;
 use super::turns::{Phase, Turns};
+use super::warm::WarmUp;
 use crate::device::Slot;
 use crate::error::{Error, Status};
 use crate::tool::Killer;
@@ -17,6 +18,8 @@ use crate::tool::Killer;
 enum Overdue {
     Job(u64),
     Batch(usize),
+    /// For a job that has ended before.
+    Load(usize),
 }
 
 impl Queue {
@@ -29,11 +32,12 @@ impl Queue {
                 match late {
                     Overdue::Job(id) => self.end_job(state, id),
                     Overdue::Batch(slot) => self.end_batch(state, slot),
+                    Overdue::Load(slot) => self.end_load(state, slot),
                 }
                 state = self.state.lock();
                 continue;
             }
-            let over = state.seats.iter().all(|seat| seat.flights.is_empty());
+            let over = state.seats.iter().all(Seat::unlimited);
             if state.phase == Phase::Resting || state.phase == Phase::Closed && over {
                 return;
             }
@@ -63,7 +67,10 @@ impl Queue {
         let mut ended = Vec::new();
         let mut behind = VecDeque::new();
         let mut loads = Vec::new();
-        for seat in &mut state.seats {
+        let Turns {
+            seats, warm_ups, ..
+        } = &mut *state;
+        for seat in seats {
             let current = seat.current();
             let working = current.is_some_and(|current| current.job.id() == id);
             let until = seat.deadline();
@@ -83,8 +90,12 @@ impl Queue {
                 .as_ref()
                 .is_some_and(|load| load.job == Some(id))
             {
-                loads.extend(seat.give_up_load(&job));
+                loads.extend(seat.give_up_load());
+                if let Standing::Late { reason, .. } = &seat.standing {
+                    job.note_trouble(seat.slot.number, reason);
+                }
             }
+            seat.pass_over(warm_ups);
         }
         drop(state);
         for (slot, landed, flight) in ended {
@@ -93,7 +104,7 @@ impl Queue {
         loads.into_iter().for_each(|kill| kill());
         self.retire(&job);
         self.redo(behind);
-        self.quiet.notify_all();
+        self.let_go(self.state.lock());
     }
 
     /// A batch takes longer than it may: it is given up, and the slot with it, unless the tool can be stopped from
@@ -126,6 +137,19 @@ impl Queue {
         self.let_go(self.state.lock());
     }
 
+    /// A load takes longer than the job might that it was for.
+    fn end_load(&self, mut state: MutexGuard<Turns>, number: usize) {
+        let Turns {
+            seats, warm_ups, ..
+        } = &mut *state;
+        let killer = seats[number].give_up_load();
+        seats[number].pass_over(warm_ups);
+        self.let_go(state);
+        if let Some(kill) = killer {
+            kill();
+        }
+    }
+
     /// A slot is not to be counted on before its tool returns.
     fn give_up_slot(&self, state: &mut Turns, number: usize, reason: Error) {
         state.seats[number].stand(Standing::Stuck(reason.clone()));
@@ -154,18 +178,19 @@ impl Queue {
 
 impl Seat {
     /// Nobody waits for the load any more: what ends it, or else its worker may be in it for ever.
-    fn give_up_load(&mut self, job: &Job) -> Option<Killer> {
-        let killer = self.loading.as_mut()?.killer.take();
+    fn give_up_load(&mut self) -> Option<Killer> {
+        let loading = self.loading.as_mut()?;
+        loading.until = None;
+        let killer = loading.killer.take();
         if killer.is_none() {
+            loading.given_up = true;
             let reason = Error::new(
                 Status::TimeLimit,
                 format_args!(
                     "{}: {} was still loading when the time of its job ran out",
-                    self.slot,
-                    job.tool().name()
+                    self.slot, loading.tool
                 ),
             );
-            job.note_trouble(self.slot.number, &reason);
             self.stand(Standing::Late {
                 until: None,
                 reason,
@@ -174,6 +199,25 @@ impl Seat {
         }
         killer
     }
+
+    /// If it is late, nobody waits for it with a warm-up.
+    fn pass_over(&self, warm_ups: &[Arc<WarmUp>]) {
+        if let Standing::Late { reason, .. } = &self.standing {
+            let number = self.slot.number;
+            let each = warm_ups.iter();
+            each.for_each(|warm_up| warm_up.pass_over(number, reason));
+        }
+    }
+
+    /// When the load must be done.
+    fn load_deadline(&self) -> Option<Instant> {
+        self.loading.as_ref().and_then(|load| load.until)
+    }
+
+    /// Whether nothing is under way that could run out of time.
+    fn unlimited(&self) -> bool {
+        self.flights.is_empty() && self.load_deadline().is_none()
+    }
 }
 
 impl Turns {
@@ -181,14 +225,20 @@ impl Turns {
         let late = |deadline: Option<Instant>| deadline.is_some_and(|deadline| deadline <= now);
         let job = self.jobs.iter().find(|(_, entry)| late(entry.deadline));
         let batch = || self.seats.iter().position(|seat| late(seat.deadline()));
+        let load = || {
+            let mut seats = self.seats.iter();
+            seats.position(|seat| late(seat.load_deadline()))
+        };
         job.map(|(&id, _)| Overdue::Job(id))
             .or_else(|| batch().map(Overdue::Batch))
+            .or_else(|| load().map(Overdue::Load))
     }
 
     fn next_deadline(&self) -> Option<Instant> {
         let jobs = self.jobs.values().filter_map(|entry| entry.deadline);
         let batches = self.seats.iter().filter_map(Seat::deadline);
-        jobs.chain(batches).min()
+        let loads = self.seats.iter().filter_map(Seat::load_deadline);
+        jobs.chain(batches).chain(loads).min()
     }
 }
 

@@ -87,7 +87,8 @@ impl Queue {
     pub fn warm(&self, warm_up: &Arc<WarmUp>) -> Result<()> {
         let mut state = self.state.lock();
         state.check_open()?;
-        warm_up.expect(state.seats.iter().map(Seat::ready).collect());
+        let late = state.seats.iter().find_map(Seat::late);
+        warm_up.expect(state.seats.iter().map(Seat::ready).collect(), late);
         state.warm_ups.push(Arc::clone(warm_up));
         self.call_all(&mut state);
         Ok(())
@@ -353,7 +354,7 @@ impl Queue {
                 room::Answer::Wait if closed => return Room::Granted,
                 room::Answer::Wait => {}
             }
-            self.call_all(&mut state);
+            self.call_asked(&mut state);
             state.seats[slot].waiting = true;
             self.bells[slot].wait_for(&mut state, LOOK_AGAIN);
             state.seats[slot].waiting = false;
@@ -464,6 +465,15 @@ impl Queue {
     pub(super) fn call_all(&self, state: &mut Turns) {
         for (seat, bell) in state.seats.iter_mut().zip(&self.bells) {
             if std::mem::take(&mut seat.waiting) {
+                bell.notify_one();
+            }
+        }
+    }
+
+    /// Calls the workers that are asked to unload something.
+    fn call_asked(&self, state: &mut Turns) {
+        for (seat, bell) in state.seats.iter_mut().zip(&self.bells) {
+            if !seat.unload.is_empty() && std::mem::take(&mut seat.waiting) {
                 bell.notify_one();
             }
         }

@@ -81,10 +81,16 @@ pub struct Loading {
     /// The number of the job that it is for; `None` for a warm-up.
     pub job: Option<u64>,
     pub begin: Instant,
+    /// When the job runs out of time: it may be gone by then, and the load still not done.
+    pub until: Option<Instant>,
+    /// What the tool is called.
+    pub tool: String,
     /// Seconds that it is expected to take, or 0.
     pub expected: f64,
     /// What ends it from outside, if anything can.
     pub killer: Option<Killer>,
+    /// It has taken longer than it may, and nothing ends it from outside.
+    pub given_up: bool,
 }
 
 /// A batch that was given up while its worker is inside of it or comes to it yet.
@@ -164,6 +170,15 @@ impl Seat {
         }
     }
 
+    /// Why its worker may not come back for long.
+    pub fn late(&self) -> Option<&Error> {
+        match &self.standing {
+            Standing::Late { reason, .. } => Some(reason),
+            Standing::Live => self.ghosts.front().map(|ghost| &ghost.reason),
+            Standing::Stuck(_) | Standing::Lost(_) => None,
+        }
+    }
+
     pub fn has(&self, key: &str) -> bool {
         self.warm.iter().any(|warm| &*warm.key == key)
     }
@@ -172,6 +187,11 @@ impl Seat {
     pub fn bytes(&self, key: &str) -> u64 {
         let tool = self.warm.iter().find(|warm| &*warm.key == key);
         tool.map_or(0, |warm| warm.bytes)
+    }
+
+    /// Its worker has come to what it loaded tools for, or to something else.
+    pub fn settle(&mut self) {
+        self.warm.iter_mut().for_each(|warm| warm.fresh = false);
     }
 
     /// Whether a batch of this tool is under way, also one that nobody waits for.
@@ -262,7 +282,9 @@ impl Seat {
         match self.standing {
             Standing::Live => true,
             Standing::Late { .. } | Standing::Stuck(_) => false,
-            Standing::Lost(_) => self.ghosts.is_empty(),
+            Standing::Lost(_) => {
+                self.ghosts.is_empty() && !self.loading.as_ref().is_some_and(|load| load.given_up)
+            }
         }
     }
 

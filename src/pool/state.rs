@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Instant;
 
-use super::faults::{Alike, Streak};
+use super::faults::{Doubt, SUSPICIOUS, Streak};
 use super::loads::Loads;
 use super::tally::Tally;
 use crate::callback::Inside;
@@ -48,11 +48,11 @@ pub struct State {
     /// Items that ran out of memory alone; for the slot with most, with its device to themselves.
     pub large: Vec<Planned>,
     /// Items that failed alone on a slot: another is asked before they are believed to be to blame.
-    pub elsewhere: Vec<Doubted>,
-    /// Distinct items that were among those once.
-    pub doubted: HashSet<u32>,
-    /// By slot: items that failed alone there, alike, since one last succeeded there.
-    pub alike: Vec<Alike>,
+    pub elsewhere: Vec<Planned>,
+    /// Distinct items that were among those once, and are not done.
+    pub doubted: HashMap<u32, Doubt>,
+    /// By slot: items that failed alone there and succeeded elsewhere since one last succeeded there.
+    pub wrong: Vec<usize>,
     /// The cheapest item, tried alone to see whether the tool works at all.
     pub probe: Option<u32>,
     /// Items that may have cost a device or a process; they run last, and alone.
@@ -96,15 +96,6 @@ pub struct Planned {
     pub unique: u32,
 }
 
-/// An item that failed alone.
-pub struct Doubted {
-    pub item: Planned,
-    /// The slot that it failed on.
-    pub slot: usize,
-    /// How long another slot is waited for.
-    pub until: Instant,
-}
-
 /// On what terms a slot takes work.
 pub struct Terms<'a> {
     pub slot: usize,
@@ -127,6 +118,8 @@ pub struct Terms<'a> {
     pub peers: &'a [Peer],
     /// No slot that works has more memory.
     pub largest: bool,
+    /// Another slot could do it that has as much.
+    pub others_as_large: bool,
     /// No batch is under way there.
     pub empty: bool,
     /// No batch is under way on its device.
@@ -147,13 +140,6 @@ pub struct Taken {
     pub batch: Vec<Planned>,
     /// Nothing else may be under way on the device: the item may cost it, or needs all of its memory.
     pub alone: bool,
-}
-
-impl Doubted {
-    /// Whether the slot leaves it to another.
-    fn waits(&self, terms: &Terms) -> bool {
-        self.slot == terms.slot && terms.others && terms.now < self.until
-    }
 }
 
 impl Take {
@@ -181,8 +167,8 @@ impl State {
             later: VecDeque::new(),
             large: Vec::new(),
             elsewhere: Vec::new(),
-            doubted: HashSet::new(),
-            alike: vec![Alike::default(); slots.len()],
+            doubted: HashMap::new(),
+            wrong: vec![0; slots.len()],
             probe: None,
             suspects: Vec::new(),
             blamed: HashSet::new(),
@@ -256,17 +242,17 @@ impl State {
         large || old || (!self.fresh.is_empty() && self.worth(terms).is_some())
     }
 
-    /// The next batch for a slot: what comes back from failures, here or elsewhere, then the longest fresh items that the
-    /// slot should have, then what is to be tried later, then suspects one by one.
+    /// The next batch for a slot: what failed on another, what comes back from failures, then the longest fresh items that
+    /// the slot should have, then what is to be tried later, then suspects one by one.
     pub fn take(&mut self, limits: Cut, in_order: bool, terms: &Terms) -> Take {
-        // First, so that a tool that never works is soon known to be one.
-        if let Some(item) = self.take_elsewhere(terms) {
-            return Take::beside_others(vec![item]);
+        let others = terms.others;
+        if let Some(place) = self.place(&self.elsewhere, terms, others) {
+            return Take::beside_others(vec![self.elsewhere.swap_remove(place)]);
         }
-        if self.dubious(terms) {
+        if self.elsewhere.len() >= SUSPICIOUS && self.waits_for_others(terms) {
             return Take::Nothing;
         }
-        if let Some(batch) = self.again.pop() {
+        if let Some(batch) = self.take_again(terms) {
             return Take::beside_others(batch);
         }
         if !self.fresh.is_empty()
@@ -275,46 +261,69 @@ impl State {
         {
             return Take::beside_others(self.cut(from, limits, terms.share));
         }
-        if terms.largest && !self.large.is_empty() {
-            return Self::take_alone(&mut self.large, terms);
+        if terms.largest
+            && let Some(place) = self.place(&self.large, terms, terms.others_as_large)
+        {
+            return Self::take_alone(&mut self.large, place, terms);
         }
         if !self.fresh.is_empty() {
             return Take::Nothing;
         }
-        if let Some(batch) = self.take_later(terms.now) {
+        if let Some(batch) = self.take_later(terms) {
             return Take::beside_others(batch);
         }
-        if !self.suspects.is_empty() {
-            return Self::take_alone(&mut self.suspects, terms);
+        if let Some(place) = self.place(&self.suspects, terms, others) {
+            return Self::take_alone(&mut self.suspects, place, terms);
         }
         Take::Nothing
     }
 
-    fn take_alone(items: &mut Vec<Planned>, terms: &Terms) -> Take {
+    fn take_alone(items: &mut Vec<Planned>, place: usize, terms: &Terms) -> Take {
         if !terms.device_empty {
             return Take::WhenAlone;
         }
-        let batch = items.pop().into_iter().collect();
+        let batch = vec![items.swap_remove(place)];
         Take::Batch(Taken { batch, alone: true })
     }
 
-    /// An item that failed on another slot; on this one, where no other is left or comes.
-    fn take_elsewhere(&mut self, terms: &Terms) -> Option<Planned> {
-        let mut items = self.elsewhere.iter();
-        let place = items.position(|doubted| !doubted.waits(terms))?;
-        Some(self.elsewhere.swap_remove(place).item)
+    /// The last of some items that the slot may have.
+    fn place(&self, items: &[Planned], terms: &Terms, others: bool) -> Option<usize> {
+        items
+            .iter()
+            .rposition(|item| self.may_have(item, terms, others))
     }
 
-    /// Whether the slot had better not go on: one item after the other failed there, and no other slot has tried them yet.
-    fn dubious(&self, terms: &Terms) -> bool {
-        let suspicious = self.alike[terms.slot].suspicious();
-        suspicious && self.elsewhere.iter().any(|doubted| doubted.waits(terms))
+    /// Whether a slot may have an item: not if it failed alone there, as long as there are `others` to try it.
+    fn may_have(&self, item: &Planned, terms: &Terms, others: bool) -> bool {
+        let doubt = self.doubted.get(&item.unique);
+        !others || !doubt.is_some_and(|doubt| doubt.keeps_from(terms.slot, terms.now))
+    }
+
+    /// Whether so many items have failed alone on a slot that others are to try those first.
+    fn waits_for_others(&self, terms: &Terms) -> bool {
+        let items = self.elsewhere.iter();
+        let failed = items.filter(|item| !self.may_have(item, terms, terms.others));
+        failed.count() >= SUSPICIOUS
+    }
+
+    /// What comes back from a failure.
+    fn take_again(&mut self, terms: &Terms) -> Option<Vec<Planned>> {
+        let mut batches = self.again.iter();
+        let place = batches.rposition(|batch| self.all_for(batch, terms))?;
+        Some(self.again.remove(place))
     }
 
     /// A batch whose time to be tried again has come.
-    fn take_later(&mut self, now: Instant) -> Option<Vec<Planned>> {
-        let place = self.later.iter().position(|&(from, _)| from <= now)?;
+    fn take_later(&mut self, terms: &Terms) -> Option<Vec<Planned>> {
+        let mut batches = self.later.iter();
+        let place =
+            batches.position(|(from, batch)| *from <= terms.now && self.all_for(batch, terms))?;
         self.later.remove(place).map(|(_, batch)| batch)
+    }
+
+    fn all_for(&self, batch: &[Planned], terms: &Terms) -> bool {
+        let mut items = batch.iter();
+        self.doubted.is_empty() || items.all(|item| self.may_have(item, terms, terms.others))
     }
 
     /// Brings the cheapest fresh item forward, to be tried alone; `false` if there is none.
@@ -350,7 +359,7 @@ impl State {
 
     /// Takes everything out of the queue. The first reason to stop counts.
     pub fn stop(&mut self, verdict: Verdict) {
-        if !matches!(self.verdict, Verdict::Running) || self.over() {
+        if !matches!(self.verdict, Verdict::Running) {
             return;
         }
         self.verdict = verdict;
@@ -358,9 +367,11 @@ impl State {
         let fresh = std::mem::take(&mut self.fresh).into_iter();
         let later = self.later.drain(..).map(|(_, batch)| batch);
         let back = self.again.drain(..).chain(later).flatten();
-        let elsewhere = self.elsewhere.drain(..).map(|doubted| doubted.item);
         let alone = self.large.drain(..).chain(self.suspects.drain(..));
-        let undone = fresh.chain(back).chain(elsewhere).chain(alone);
+        let undone = fresh
+            .chain(back)
+            .chain(self.elsewhere.drain(..))
+            .chain(alone);
         self.undone.extend(undone.map(|item| item.unique));
     }
 

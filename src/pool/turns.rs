@@ -233,11 +233,16 @@ impl Turns {
         }
         if let Some(warm_up) = self.warm_ups.iter().find(|warm_up| warm_up.opens(slot)) {
             return if self.seats[slot].empty() && warm_up.take(slot) {
+                // What was loaded before may have to go for it.
+                self.seats[slot].settle();
                 self.seats[slot].loading = Some(Loading {
                     job: None,
                     begin: Instant::now(),
+                    until: None,
+                    tool: warm_up.tool().name().to_owned(),
                     expected: 0.0,
                     killer: None,
+                    given_up: false,
                 });
                 Ok(Task::WarmUp(Arc::clone(warm_up)))
             } else {
@@ -245,8 +250,7 @@ impl Turns {
             };
         }
         let task = self.serve_next(slot);
-        let warm = self.seats[slot].warm.iter_mut();
-        warm.for_each(|warm| warm.fresh = false);
+        self.seats[slot].settle();
         task
     }
 
@@ -282,8 +286,11 @@ impl Turns {
                     self.seats[slot].loading = Some(Loading {
                         job: Some(id),
                         begin: now,
+                        until: self.jobs[&id].deadline,
+                        tool: job.tool().name().to_owned(),
                         expected: load_time(self.learnt.of(&job), slot),
                         killer: None,
+                        given_up: false,
                     });
                     return Ok(Task::Load(job));
                 }
@@ -368,7 +375,7 @@ impl Turns {
         let unfit = job.unfit();
         let facts = self.learnt.of(&job);
         let (mut speeds, mut peers, mut own_place) = (Vec::new(), Vec::new(), 0);
-        let mut most_memory = 0;
+        let (mut most_memory, mut most_elsewhere) = (0, None);
         let speed = |number: usize| match &own {
             Some(speeds) => speeds[number].get(),
             None => facts[number].speed.get(),
@@ -381,6 +388,9 @@ impl Turns {
             most_memory = most_memory.max(seat.slot.device.memory_total);
             if number != slot && !seat.ready() {
                 continue;
+            }
+            if number != slot {
+                most_elsewhere = most_elsewhere.max(Some(seat.slot.device.memory_total));
             }
             if number == slot {
                 own_place = speeds.len();
@@ -416,6 +426,7 @@ impl Turns {
             delay: if warm { 0.0 } else { load_time },
             peers: &peers,
             largest: seat.slot.device.memory_total >= most_memory,
+            others_as_large: most_elsewhere >= Some(most_memory),
             empty: seat.flights.is_empty(),
             device_empty,
         };

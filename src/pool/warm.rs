@@ -19,6 +19,10 @@ struct State {
     /// Per slot: still to be done.
     waiting: Vec<bool>,
     failure: Option<Error>,
+    /// Some slot has it.
+    loaded: bool,
+    /// Why a slot was not waited for.
+    passed_over: Option<Error>,
 }
 
 impl WarmUp {
@@ -30,6 +34,8 @@ impl WarmUp {
                 open: Vec::new(),
                 waiting: Vec::new(),
                 failure: None,
+                loaded: false,
+                passed_over: None,
             }),
             changed: Condvar::new(),
         }
@@ -40,11 +46,22 @@ impl WarmUp {
         &self.tool
     }
 
-    /// Says which slots are to load it.
-    pub fn expect(&self, ready: Vec<bool>) {
+    /// Says which slots are to load it, and why another is not.
+    pub fn expect(&self, ready: Vec<bool>, late: Option<&Error>) {
         let mut state = self.state.lock();
         state.waiting.clone_from(&ready);
         state.open = ready;
+        state.passed_over = late.cloned();
+    }
+
+    /// A slot is not waited for any more: its worker is inside a tool, and nobody knows for how long.
+    pub fn pass_over(&self, slot: usize, why: &Error) {
+        let mut state = self.state.lock();
+        if std::mem::take(&mut state.waiting[slot]) {
+            state.open[slot] = false;
+            state.passed_over.get_or_insert_with(|| why.clone());
+            self.changed.notify_all();
+        }
     }
 
     /// Whether the worker of `slot` is to load the tool.
@@ -64,8 +81,9 @@ impl WarmUp {
             return;
         }
         state.open[slot] = false;
-        if let Err(error) = outcome {
-            state.failure.get_or_insert(error);
+        match outcome {
+            Ok(()) => state.loaded = true,
+            Err(error) => drop(state.failure.get_or_insert(error)),
         }
         self.changed.notify_all();
     }
@@ -86,11 +104,13 @@ impl WarmUp {
         !self.state.lock().waiting.contains(&true)
     }
 
-    /// Waits for every slot; the first failure, if there was one.
+    /// Waits for every slot; the first failure, if there was one, or why none has it.
     pub fn wait(&self) -> Result<()> {
         let mut state = self.state.lock();
         self.changed
             .wait_while(&mut state, |state| state.waiting.contains(&true));
-        state.failure.take().map_or(Ok(()), Err)
+        let none = !state.loaded;
+        let passed_over = state.passed_over.take().filter(|_| none);
+        state.failure.take().or(passed_over).map_or(Ok(()), Err)
     }
 }

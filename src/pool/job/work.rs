@@ -109,7 +109,7 @@ impl Job {
     pub(in crate::pool) fn check_slots(&self, works: &[bool], error: &Error) {
         let mut state = self.state.lock();
         let fit = |slot: usize| works[slot] && !state.unfit.iter().any(|&(unfit, _)| unfit == slot);
-        if !(0..works.len()).any(fit) {
+        if !state.over() && !(0..works.len()).any(fit) {
             state.give_up(error.clone());
             self.note_end(&mut state);
         }
@@ -181,7 +181,7 @@ impl Job {
     fn accept(&self, state: &mut State, batch: Vec<Planned>, mut part: Part, slot: &Slot) {
         if part.failures() < batch.len() {
             state.streak.broken();
-            state.alike[slot.number].end();
+            state.wrong[slot.number] = 0;
         }
         state.tally.count(&part);
         let again = self.take_transient(state, &batch, &part, slot.number);
@@ -222,6 +222,9 @@ impl Job {
                 state.failed += copies;
                 sums.failed += 1;
                 sums.cost_failed += amount(item.cost);
+                self.blame(state, item.unique);
+            } else {
+                self.believe(state, item.unique, slot.number);
             }
         }
         state.tally.done(slot.number, &sums);

@@ -1,141 +1,24 @@
-//! The pool under many threads at once, with tools that succeed, fail, run out of memory and lose their device.
+//! Many threads at one pool.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
-use std::time::Duration;
 
-use toolpool::device::{self, Slot};
+use toolpool::device::Slot;
 use toolpool::error::{Error, Result, Status};
 use toolpool::mem::{Field, Items, Results};
 use toolpool::plan::batch::Cut;
-use toolpool::pool::{Job, JobOptions, Next, Pool};
-use toolpool::tool::{Batch, Identity, Killer, Loaded, Tool, Work};
-use toolpool::value::{Dtype, Shape};
+use toolpool::pool::{JobOptions, Next};
+use toolpool::tool::{Identity, Killer, Loaded, Tool};
 
-/// Doubles each byte of an item, unless `fault` says otherwise.
-struct Double {
-    identity: Identity,
-    fault: Fault,
-    loads: AtomicUsize,
-}
-
-type Fault = fn(slot: usize, batch: &Batch) -> Result<()>;
-
-impl Double {
-    fn new(key: &str, fault: Fault) -> Arc<Self> {
-        Arc::new(Self {
-            identity: Identity::shared(key),
-            fault,
-            loads: AtomicUsize::new(0),
-        })
-    }
-}
-
-impl Tool for Double {
-    fn name(&self) -> &str {
-        "double"
-    }
-
-    fn identity(&self) -> &Identity {
-        &self.identity
-    }
-
-    fn cost(&self, item: &[u8]) -> f64 {
-        item.len() as f64
-    }
-
-    fn extent(&self, item: &[u8]) -> u64 {
-        item.len() as u64
-    }
-
-    fn limits(&self) -> Cut {
-        Cut {
-            budget: 200,
-            max_items: 16,
-        }
-    }
-
-    fn load(&self, slot: &Slot, _: &dyn Fn(Killer)) -> Result<Box<dyn Loaded>> {
-        self.loads.fetch_add(1, Ordering::Relaxed);
-        Ok(Box::new(LoadedDouble {
-            slot: slot.number,
-            fault: self.fault,
-        }))
-    }
-}
-
-struct LoadedDouble {
-    slot: usize,
-    fault: Fault,
-}
-
-impl Loaded for LoadedDouble {
-    fn start(&mut self, work: &mut Work) -> Result<()> {
-        (self.fault)(self.slot, &work.batch)?;
-        for index in 0..work.batch.len() {
-            let input = work.batch.bytes(index).unwrap();
-            let shape = Shape::new(&[input.len() as i64])?;
-            let output = work.outputs.alloc(index, "output", Dtype::UInt8, shape)?;
-            for (place, byte) in input.iter().enumerate() {
-                // SAFETY: `alloc` gave as many bytes as the input has.
-                unsafe { output.add(place).write(byte.wrapping_mul(2)) };
-            }
-        }
-        Ok(())
-    }
-
-    fn collect(&mut self, _: &mut Work) -> Result<()> {
-        Ok(())
-    }
-
-    fn leak(self: Box<Self>) {}
-}
-
-fn pool(slots: usize) -> Pool {
-    Pool::open(device::parse(Some(&format!("cpu*{slots}")), &device::visible()).unwrap()).unwrap()
-}
-
-/// `count` items of 1 to 60 bytes, every third a duplicate of an earlier one; the first byte of item 7 is 13.
-fn items(count: usize) -> Vec<Vec<u8>> {
-    let item = |index: usize| vec![(index % 251) as u8 ^ 13 ^ 7; 1 + index % 60];
-    (0..count)
-        .map(|index| item(if index % 3 == 2 { index / 2 } else { index }))
-        .collect()
-}
-
-fn submit(pool: &Pool, tool: &Arc<Double>, inputs: &[Vec<u8>]) -> Result<Arc<Job>> {
-    let field = Field::copied("input", inputs.iter().map(Vec::as_slice));
-    let tool = Arc::clone(tool) as Arc<dyn Tool>;
-    pool.submit(tool, Arc::new(Items::new(field?)), &JobOptions::default())
-}
-
-fn run(pool: &Pool, tool: &Arc<Double>, inputs: &[Vec<u8>]) -> Result<Results> {
-    let job = submit(pool, tool, inputs)?;
-    assert!(job.wait(None));
-    Ok(job.results()?.expect("nobody else took them"))
-}
-
-/// The bytes of item `index` of the results.
-fn output(results: &Results, index: usize) -> Result<Vec<u8>> {
-    let view = results.view(index, "output")?;
-    // SAFETY: the view has as many bytes as its shape says.
-    Ok(unsafe { std::slice::from_raw_parts(view.data, view.shape.dims()[0] as usize) }.to_vec())
-}
+use crate::double::{Double, doubled, holds};
+use crate::{items, output, pool, run, submit};
 
 /// Joins threads, which the end of a scope does in a way that ThreadSanitizer cannot see.
 fn join<'scope>(threads: impl IntoIterator<Item = thread::ScopedJoinHandle<'scope, ()>>) {
     for thread in threads.into_iter().collect::<Vec<_>>() {
         thread.join().unwrap();
     }
-}
-
-fn doubled(input: &[u8]) -> Vec<u8> {
-    input.iter().map(|byte| byte.wrapping_mul(2)).collect()
-}
-
-fn holds(batch: &Batch, byte: u8) -> bool {
-    (0..batch.len()).any(|index| batch.bytes(index).unwrap()[0] == byte)
 }
 
 #[test]
@@ -169,44 +52,8 @@ fn many_threads_share_one_pool_and_each_gets_its_own_results() {
             })
         }));
     });
-    let loads = fine.loads.load(Ordering::Relaxed);
+    let loads = fine.loads();
     assert!((1..=4).contains(&loads), "{loads} loads on 4 slots");
-}
-
-#[test]
-fn out_of_memory_halves_batches_until_they_fit() {
-    let pool = pool(2);
-    let tool = Double::new("small", |_, batch| match batch.len() {
-        0..=3 => Ok(()),
-        _ => Err(Error::new(Status::OutOfMemory, "no memory")),
-    });
-    let inputs = items(300);
-    let results = run(&pool, &tool, &inputs).unwrap();
-    for (index, input) in inputs.iter().enumerate() {
-        assert_eq!(output(&results, index).unwrap(), doubled(input));
-    }
-}
-
-#[test]
-fn items_that_no_memory_holds_fail_alone_however_many_come_first() {
-    let pool = pool(2);
-    let tool = Double::new("long", |_, batch| {
-        match (0..batch.len()).any(|index| batch.bytes(index).unwrap().len() > 50) {
-            true => Err(Error::new(Status::OutOfMemory, "no memory")),
-            false => Ok(()),
-        }
-    });
-    let inputs: Vec<_> = (0..200u8)
-        .map(|index| vec![index; if index < 100 { 60 } else { 5 }])
-        .collect();
-    let results = run(&pool, &tool, &inputs).unwrap();
-    for (index, input) in inputs.iter().enumerate() {
-        match output(&results, index) {
-            Ok(bytes) => assert_eq!(bytes, doubled(input)),
-            Err(error) => assert_eq!((error.status(), index < 100), (Status::OutOfMemory, true)),
-        }
-    }
-    assert!(output(&results, 150).is_ok());
 }
 
 #[test]
@@ -301,66 +148,6 @@ fn workers_leave_signals_to_the_host_but_not_their_own_faults() {
         }
     });
     assert!(!run(&pool, &tool, &items(3)).unwrap().partial());
-}
-
-#[test]
-fn a_lost_device_costs_its_slot_and_nothing_else() {
-    let pool = pool(4);
-    let tool = Double::new("lossy", |slot, _| match slot {
-        2 => Err(Error::new(Status::DeviceLost, "fell off the bus")),
-        _ => Ok(()),
-    });
-    let inputs = items(500);
-    for _ in 0..3 {
-        let results = run(&pool, &tool, &inputs).unwrap();
-        for (index, input) in inputs.iter().enumerate() {
-            assert_eq!(output(&results, index).unwrap(), doubled(input));
-        }
-    }
-}
-
-#[test]
-fn an_item_that_takes_two_devices_takes_no_third() {
-    let pool = pool(4);
-    let tool = Double::new("poison", |_, batch| match holds(batch, 13) {
-        true => Err(Error::new(Status::DeviceLost, "poisoned")),
-        false => Ok(()),
-    });
-    let inputs: Vec<_> = (0..20).map(|index| vec![index; 3]).collect();
-    let results = run(&pool, &tool, &inputs).unwrap();
-    for (index, input) in inputs.iter().enumerate() {
-        match output(&results, index) {
-            Ok(bytes) => assert_eq!(bytes, doubled(input)),
-            Err(error) => assert_eq!((error.status(), index), (Status::DeviceLost, 13)),
-        }
-    }
-    assert!(results.error(13).is_some());
-    assert!(
-        run(&pool, &tool, &inputs[..5]).is_ok(),
-        "two slots are left"
-    );
-}
-
-#[test]
-fn the_last_device_takes_with_it_only_what_is_not_done() {
-    let pool = pool(1);
-    let tool = Double::new("last", |_, batch| match holds(batch, 13) {
-        true => Err(Error::new(Status::DeviceLost, "poisoned")),
-        false => Ok(()),
-    });
-    let inputs: Vec<_> = (0..20u8)
-        .map(|index| vec![index; 30 - usize::from(index)])
-        .collect();
-    let results = run(&pool, &tool, &inputs).unwrap();
-    assert_eq!(output(&results, 0).unwrap(), doubled(&inputs[0]));
-    for index in 13..20 {
-        assert_eq!(
-            results.error(index).unwrap().status(),
-            Status::DeviceLost,
-            "{index}"
-        );
-    }
-    assert!(run(&pool, &tool, &inputs).is_err(), "no slot is left");
 }
 
 #[test]
@@ -512,26 +299,5 @@ fn warming_up_loads_once_on_every_slot() {
         );
     });
     run(&pool, &tool, &items(100)).unwrap();
-    assert_eq!(tool.loads.load(Ordering::Relaxed), 3);
-}
-
-/// The worker that is called first knows that the other would be done sooner; the other must hear of it.
-#[test]
-fn an_item_that_a_slow_slot_leaves_to_a_sleeping_fast_one_is_done() {
-    let tool = Double::new("slow first slot", |slot, _| {
-        thread::sleep(Duration::from_millis(if slot == 0 { 20 } else { 1 }));
-        Ok(())
-    });
-    let pool = pool(2);
-    pool.warm(Arc::clone(&tool) as Arc<dyn Tool>).unwrap();
-    for _ in 0..3 {
-        run(&pool, &tool, &items(64)).unwrap();
-    }
-    for _ in 0..20 {
-        let job = submit(&pool, &tool, &items(1)).unwrap();
-        assert!(
-            job.wait(Some(Duration::from_secs(60))),
-            "nobody takes the item"
-        );
-    }
+    assert_eq!(tool.loads(), 3);
 }

@@ -1,0 +1,123 @@
+//! Slots that lose their device, and slots that fail everything.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use toolpool::error::{Error, Status};
+
+use crate::double::{Double, doubled, holds};
+use crate::gate::Gate;
+use crate::{check_all, items, named, output, pool, results, run, submit};
+
+#[test]
+fn a_lost_device_costs_its_slot_and_nothing_else() {
+    let pool = pool(4);
+    let tool = Double::new("lossy", |slot, _| match slot {
+        2 => Err(Error::new(Status::DeviceLost, "fell off the bus")),
+        _ => Ok(()),
+    });
+    let inputs = items(500);
+    for _ in 0..3 {
+        check_all(&run(&pool, &tool, &inputs).unwrap(), &inputs);
+    }
+}
+
+#[test]
+fn an_item_that_takes_two_devices_takes_no_third() {
+    let pool = pool(4);
+    let tool = Double::new("poison", |_, batch| match holds(batch, 13) {
+        true => Err(Error::new(Status::DeviceLost, "poisoned")),
+        false => Ok(()),
+    });
+    let inputs: Vec<_> = (0..20).map(|index| vec![index; 3]).collect();
+    let results = run(&pool, &tool, &inputs).unwrap();
+    for (index, input) in inputs.iter().enumerate() {
+        match output(&results, index) {
+            Ok(bytes) => assert_eq!(bytes, doubled(input)),
+            Err(error) => assert_eq!((error.status(), index), (Status::DeviceLost, 13)),
+        }
+    }
+    assert!(results.error(13).is_some());
+    assert!(
+        run(&pool, &tool, &inputs[..5]).is_ok(),
+        "two slots are left"
+    );
+}
+
+#[test]
+fn the_last_device_takes_with_it_only_what_is_not_done() {
+    let pool = pool(1);
+    let tool = Double::new("last", |_, batch| match holds(batch, 13) {
+        true => Err(Error::new(Status::DeviceLost, "poisoned")),
+        false => Ok(()),
+    });
+    let inputs: Vec<_> = (0..20u8)
+        .map(|index| vec![index; 30 - usize::from(index)])
+        .collect();
+    let results = run(&pool, &tool, &inputs).unwrap();
+    assert_eq!(output(&results, 0).unwrap(), doubled(&inputs[0]));
+    for index in 13..20 {
+        assert_eq!(
+            results.error(index).unwrap().status(),
+            Status::DeviceLost,
+            "{index}"
+        );
+    }
+    assert!(run(&pool, &tool, &inputs).is_err(), "no slot is left");
+}
+
+/// Slot 0 fails all that it gets, faster than slot 1 does anything. Slot 1 is held in its second batch until slot 0 has had
+/// eight items alone.
+#[test]
+fn a_slot_that_fails_everything_is_left_out_and_its_items_succeed_elsewhere() {
+    const ALIKE: usize = 8;
+    let (worked, failed) = (Arc::new(Gate::default()), Arc::new(Gate::default()));
+    let (failures, batches) = (Arc::new(AtomicUsize::new(0)), AtomicUsize::new(0));
+    let counted = Arc::clone(&failures);
+    let tool = Double::new("black hole", move |slot, batch| {
+        if slot == 1 {
+            if batches.fetch_add(1, Ordering::SeqCst) == 1 {
+                worked.open();
+                failed.pass(1);
+            }
+            return Ok(());
+        }
+        worked.pass(0);
+        if batch.len() == 1 && counted.fetch_add(1, Ordering::SeqCst) + 1 == ALIKE {
+            failed.open();
+        }
+        Err(Error::new(Status::Failed, "the launch timed out"))
+    });
+    let (pool, inputs) = (pool(2), named(b'a', 400, 20));
+    let job = submit(&pool, &tool, &inputs).unwrap();
+    check_all(&results(&job).unwrap(), &inputs);
+    assert!((ALIKE..=3 * ALIKE).contains(&failures.load(Ordering::SeqCst)));
+    let slots = job.report().slots;
+    assert_eq!((slots[0].items, slots[1].items), (0, 400));
+    let lost = slots[0].lost.as_ref().expect("the report says so");
+    assert!(
+        lost.message().contains("left out after 8 items") && lost.message().contains("timed out"),
+        "{lost}"
+    );
+    assert!(slots[1].lost.is_none());
+}
+
+/// Where there is no other slot, an item that fails alone is to blame.
+#[test]
+fn an_item_that_fails_on_the_only_slot_is_not_tried_again() {
+    let tried = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&tried);
+    let tool = Double::new("only", move |_, batch| match holds(batch, 13) {
+        true => {
+            counted.fetch_add(usize::from(batch.len() == 1), Ordering::SeqCst);
+            Err(Error::new(Status::Failed, "unlucky"))
+        }
+        false => Ok(()),
+    });
+    let inputs: Vec<_> = (0..20).map(|index| vec![index; 3]).collect();
+    let results = run(&pool(1), &tool, &inputs).unwrap();
+    for index in 0..20 {
+        assert_eq!(results.error(index).is_some(), index == 13, "item {index}");
+    }
+    assert_eq!(tried.load(Ordering::SeqCst), 1);
+}
