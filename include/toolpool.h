@@ -324,7 +324,7 @@ typedef struct toolpool_tensor_t {
   int64_t shape[TOOLPOOL_MAX_NDIM];
   /**
    * NULL: dense and row-major, as outputs are. Else `ndim` steps from one element of a dimension to the next, in
-   * elements.
+   * elements; not negative.
    */
   const int64_t *strides;
   /**

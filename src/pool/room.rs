@@ -57,7 +57,7 @@ pub fn ask(seats: &mut [Seat], slot: usize, need: &Need, limit: Option<u64>, use
         return grant(&mut seats[slot], need, uses);
     }
     if bytes > most {
-        return refuse(too_large(&seats[slot].slot, bytes, most, limit));
+        return refuse(too_large(bytes, most, limit));
     }
     let mut there = loaded(seats, slot);
     let copies = |tool: &Tool| tool.key == need.key;
@@ -73,7 +73,7 @@ pub fn ask(seats: &mut [Seat], slot: usize, need: &Need, limit: Option<u64>, use
         .map(|tool| tool.bytes)
         .sum();
     if copied.saturating_add(bytes) > most {
-        return refuse(no_second_copy(&seats[slot].slot, bytes, most));
+        return refuse(no_second_copy(bytes, most));
     }
     let stuck = there.iter().find_map(|tool| tool.stuck.clone());
     there.retain(|tool| !copies(tool) && !tool.fresh && tool.stuck.is_none() && tool.bytes > 0);
@@ -93,7 +93,7 @@ pub fn ask(seats: &mut [Seat], slot: usize, need: &Need, limit: Option<u64>, use
         }
     }
     match stuck {
-        Some(error) if excess > 0 => refuse(held(&seats[slot].slot, bytes, &error)),
+        Some(error) if excess > 0 => refuse(held(bytes, &error)),
         _ if mine.is_empty() => Answer::Wait,
         _ => Answer::Room(Room::Unload(mine)),
     }
@@ -172,11 +172,11 @@ fn refuse(error: Error) -> Answer {
     Answer::Room(Room::Refused(error))
 }
 
-fn no_second_copy(slot: &Slot, bytes: u64, most: u64) -> Error {
+fn no_second_copy(bytes: u64, most: u64) -> Error {
     Error::new(
         Status::OutOfMemory,
         format_args!(
-            "{slot}: of this tool each slot needs {} of memory for itself, and the {} of the device are taken up by other \
+            "of this tool each slot needs {} of memory for itself, and the {} of the device are taken up by other \
              slots of it",
             size(bytes),
             size(most)
@@ -184,7 +184,7 @@ fn no_second_copy(slot: &Slot, bytes: u64, most: u64) -> Error {
     )
 }
 
-fn too_large(slot: &Slot, bytes: u64, most: u64, limit: Option<u64>) -> Error {
+fn too_large(bytes: u64, most: u64, limit: Option<u64>) -> Error {
     let whose = match limit {
         Some(_) => "which this pool may use there (memory_limit)",
         None => "which the device has",
@@ -192,7 +192,7 @@ fn too_large(slot: &Slot, bytes: u64, most: u64, limit: Option<u64>) -> Error {
     Error::new(
         Status::OutOfMemory,
         format_args!(
-            "{slot}: the tool needs {} of memory to load, more than the {} {whose}; use a smaller model, a shorter \
+            "the tool needs {} of memory to load, more than the {} {whose}; use a smaller model, a shorter \
              dtype or a larger device",
             size(bytes),
             size(most)
@@ -200,11 +200,11 @@ fn too_large(slot: &Slot, bytes: u64, most: u64, limit: Option<u64>) -> Error {
     )
 }
 
-fn held(slot: &Slot, bytes: u64, stuck: &Error) -> Error {
+fn held(bytes: u64, stuck: &Error) -> Error {
     Error::new(
         Status::OutOfMemory,
         format_args!(
-            "{slot}: the tool needs {} of memory to load, and a tool on this device holds it that does not return: {}",
+            "the tool needs {} of memory to load, and a tool on this device holds it that does not return: {}",
             size(bytes),
             stuck.message()
         ),

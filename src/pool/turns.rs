@@ -111,7 +111,7 @@ impl Turns {
         match trouble {
             Some(error) if !self.working().contains(&true) => Err(error
                 .clone()
-                .within("every slot of the pool is lost or stuck; open a new one")),
+                .within("every slot of the pool is lost or stuck; open a new one, or wait until the tool has returned")),
             _ => Ok(()),
         }
     }

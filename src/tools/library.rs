@@ -10,6 +10,7 @@ use toolpool_abi::{toolpool_callbacks_t, toolpool_entry_t, toolpool_host_t, tool
 use super::beside;
 use super::foreign::{ForeignTool, checked};
 use crate::error::{Error, Result, Status};
+use crate::tools::libtorch::loaders_words;
 
 /// The entry of a tool in a loaded library, which stays loaded: its threads and callbacks may outlive any handle.
 #[derive(Clone, Copy)]
@@ -44,7 +45,7 @@ impl Entry {
         };
         // SAFETY: as required of the caller.
         let loaded = unsafe { Library::open(Some(library), RTLD_NOW | RTLD_LOCAL) }
-            .map_err(|reason| error("cannot load the library", &reason))?;
+            .map_err(|reason| error("cannot load the library", &loaders_words(&reason)))?;
         // SAFETY: as required of the caller; a symbol of address 0 is None.
         let entry = unsafe { loaded.get::<toolpool_entry_t>(symbol) }
             .ok()

@@ -154,10 +154,15 @@ fn open(path: &Path, scope: i32) -> Result<ManuallyDrop<Library>, String> {
     // SAFETY: this runs the initialisers of a file that the user or the build named as libtorch, as linking to it
     // would; libtorch's are made to run under dlopen on any thread. It is never closed, so no finaliser runs.
     let library = unsafe { Library::open(Some(path), RTLD_NOW | scope) };
-    library.map(ManuallyDrop::new).map_err(|error| {
-        let loaders_words = error.source().map(ToString::to_string);
-        loaders_words.unwrap_or_else(|| error.to_string())
-    })
+    library
+        .map(ManuallyDrop::new)
+        .map_err(|error| loaders_words(&error))
+}
+
+/// Why the system's loader refused a library, in its own words.
+pub fn loaders_words(error: &libloading::Error) -> String {
+    let words = error.source().map(ToString::to_string);
+    words.unwrap_or_else(|| error.to_string())
 }
 
 /// The libtorch that the process has loaded, whoever did.

@@ -110,7 +110,8 @@ impl Job {
         let mut state = self.state.lock();
         let fit = |slot: usize| works[slot] && !state.unfit.iter().any(|&(unfit, _)| unfit == slot);
         if !state.over() && !(0..works.len()).any(fit) {
-            state.give_up(error.clone());
+            let error = error.clone().within("no slot is left");
+            state.give_up(error);
             self.note_end(&mut state);
         }
     }

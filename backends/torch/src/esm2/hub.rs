@@ -47,8 +47,9 @@ fn explain_pt(source: &str) -> String {
         .and_then(|s| s.to_str())
         .unwrap_or("esm2_t6_8M_UR50D");
     format!(
-        "{source} is a fair-esm checkpoint: a Python pickle, which this library does not read. The same weights are on \
-         the Hugging Face hub as facebook/{model}; or convert the file once in Python: \
+        "{source} is a .pt file. A TorchScript model is opened as the tool torchscript (or auto). A fair-esm checkpoint is a \
+         Python pickle, which this library does not read: the same weights are on the Hugging Face hub as \
+         facebook/{model}; or convert the file once in Python: \
          `import torch, safetensors.torch as st; m = torch.load(\"{source}\", weights_only=False)[\"model\"]; \
          st.save_file({{k: v.clone() for k, v in m.items()}}, \"DIR/model.safetensors\")` \
          (update m with the \"model\" of the -contact-regression.pt beside it for contacts), \
@@ -76,7 +77,7 @@ fn cached(source: &str, organisation: &str, name: &str) -> Result<PathBuf> {
     let missing = |what: &Path| {
         Error::Model(format!(
             "{source} is not in the Hugging Face cache ({} is not there); fetch it once with \
-             `hf download {source}` (of the Python package huggingface_hub), or give a checkpoint directory. \
+             `toolpool fetch {source}`, or give a checkpoint directory. \
              HF_HUB_CACHE and HF_HOME say where the cache is",
             what.display()
         ))

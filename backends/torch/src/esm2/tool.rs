@@ -14,6 +14,7 @@ use crate::tool;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use tch::{Device, Kind, Tensor};
+use toolpool_abi::TOOLPOOL_BYTES;
 
 /// Tokens in a batch on the CPU; with buffers reused the size hardly matters, and small batches balance better.
 const CPU_TOKENS: u64 = 4096;
@@ -97,6 +98,17 @@ impl Tool {
 
 /// The type to compute in. On CPUs `auto` is fp32, also where there are bf16 units: the attention kernel, which is most of
 /// what makes the CPU engine fast, is fp32.
+/// Why an item is no sequence, if it is none.
+fn misfit(first: &View, others: &[String]) -> Option<String> {
+    if first.dtype != TOOLPOOL_BYTES {
+        return Some("a tensor is no sequence; give each as a byte string of letters".to_owned());
+    }
+    let others = (!others.is_empty()).then(|| others.join(", "))?;
+    Some(format!(
+        "esm2 takes one field, the sequence, and the items also have {others}"
+    ))
+}
+
 fn kind_on(dtype: Dtype, place: Place) -> Kind {
     match dtype {
         Dtype::Fp32 => Kind::Float,
@@ -231,7 +243,12 @@ impl Tool {
     fn pack(&self, exchange: &Exchange) -> Result<(Vec<usize>, Batch)> {
         let mut items = Vec::with_capacity(exchange.items());
         let mut batch = Batch::new();
+        let others = exchange.fields().into_iter().skip(1).collect::<Vec<_>>();
         for index in 0..exchange.items() {
+            if let Some(message) = misfit(&exchange.tensor(index, 0)?, &others) {
+                exchange.fail(index, &message);
+                continue;
+            }
             let (mut residues, unknown) = alphabet::encode(exchange.bytes(index)?);
             if let Err(message) = self.admit(&mut residues, |warning| exchange.warn(index, warning))
             {

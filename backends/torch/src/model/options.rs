@@ -318,7 +318,7 @@ fn warm_up(value: &str) -> Result<Vec<Vec<Example>>> {
 
 fn examples(run: &str) -> Option<Vec<Example>> {
     run.trim()
-        .trim_end_matches(']')
+        .strip_suffix(']')?
         .split("],")
         .map(|tensor| {
             let (name, dims) = tensor.trim().split_once('[')?;
@@ -401,6 +401,8 @@ mod tests {
             ("batch_fill", "-2"),
             ("warm_up", "int64"),
             ("warm_up", "int64[0]"),
+            ("warm_up", "int64[16"),
+            ("warm_up", "int64[16]]"),
             ("warm_up", "text[1]"),
             ("warm_up", "int8[9999999999,9999999999]"),
         ] {
