@@ -324,7 +324,8 @@ typedef struct toolpool_tensor_t {
   int64_t shape[TOOLPOOL_MAX_NDIM];
   /**
    * NULL: dense and row-major, as outputs are. Else `ndim` steps from one element of a dimension to the next, in
-   * elements; not negative.
+   * elements. With negative steps, elements before `data` are read, which must be readable as well; `bytes` counts only
+   * those from `data` on.
    */
   const int64_t *strides;
   /**

@@ -369,7 +369,8 @@ pub struct toolpool_tensor_t {
     /// The sizes, outermost first; `ndim` of them.
     pub shape: [i64; TOOLPOOL_MAX_NDIM],
     /// NULL: dense and row-major, as outputs are. Else `ndim` steps from one element of a dimension to the next, in
-    /// elements; not negative.
+    /// elements. With negative steps, elements before `data` are read, which must be readable as well; `bytes` counts only
+    /// those from `data` on.
     pub strides: *const i64,
     /// Where it is: ::TOOLPOOL_DEVICE_CPU.
     pub device: i32,

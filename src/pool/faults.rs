@@ -33,17 +33,55 @@ pub fn pause(tries: u32) -> Duration {
     PAUSE.saturating_mul(times).min(LONGEST_PAUSE)
 }
 
-/// An item that failed alone on a slot, and is tried on another before that is believed: the error may be the slot's.
+/// An item that failed alone, and is tried on other slots before that is believed: the error may be a slot's.
+#[derive(Default)]
 pub struct Doubt {
-    slot: usize,
-    error: Error,
-    since: Instant,
+    failed: Vec<Failure>,
 }
 
 impl Doubt {
+    /// Whether it failed on a slot.
+    pub fn failed_on(&self, slot: usize) -> bool {
+        self.failed.iter().any(|failure| failure.slot == slot)
+    }
+
     /// Whether a slot leaves the item to others.
     pub fn keeps_from(&self, slot: usize, now: Instant) -> bool {
-        self.slot == slot && now.saturating_duration_since(self.since) < SECOND_OPINION
+        let mut failed = self.failed.iter();
+        failed.any(|failure| failure.slot == slot && now < failure.until)
+    }
+}
+
+/// How an item failed alone on a slot.
+struct Failure {
+    slot: usize,
+    error: Error,
+    /// How long others are waited for.
+    until: Instant,
+}
+
+/// What is to be thought of a slot when an item fails alone there.
+#[derive(Clone, Default)]
+pub struct Trust {
+    /// Some item succeeded there.
+    worked: bool,
+    /// Items that failed alone there since.
+    failed: usize,
+    /// Items that did and succeeded elsewhere, since.
+    wrong: usize,
+}
+
+impl Trust {
+    /// An item succeeded.
+    pub fn earn(&mut self) {
+        *self = Self {
+            worked: true,
+            ..Self::default()
+        };
+    }
+
+    fn holds(&self) -> bool {
+        self.worked && self.failed < SUSPICIOUS
     }
 }
 
@@ -167,7 +205,8 @@ impl Job {
         }
     }
 
-    /// Whether an item that failed alone is to be tried on another slot.
+    /// Whether an item that failed alone is to be tried on another slot: always on a second one, and on others as long as
+    /// none of those where it failed can be trusted.
     fn doubts(
         &self,
         state: &mut State,
@@ -175,43 +214,41 @@ impl Job {
         error: &Error,
         landing: &Landing,
     ) -> bool {
-        if !landing.others || !matches!(error.status(), Status::Failed | Status::Internal) {
+        let [item] = batch else {
             return false;
-        }
-        let known = |item: &Planned| state.doubted.contains_key(&item.unique);
-        if batch.iter().any(known) {
-            return false;
-        }
-        for item in batch {
-            let doubt = Doubt {
-                slot: landing.slot.number,
-                error: error.clone(),
-                since: landing.end,
-            };
-            state.doubted.insert(item.unique, doubt);
-        }
-        true
-    }
-
-    /// An item has failed for good: it is to blame, and not the slot on which it failed first.
-    pub(super) fn blame(&self, state: &mut State, unique: u32) {
-        if let Some(doubt) = state.doubted.remove(&unique) {
-            state.wrong[doubt.slot] = 0;
-        }
-    }
-
-    /// A slot has done an item. If that failed alone on another slot before, the other is to blame; the job does without a
-    /// slot to which that happens again and again.
-    pub(super) fn believe(&self, state: &mut State, unique: u32, slot: usize) {
-        let doubt = state.doubted.remove(&unique);
-        let Some(Doubt {
-            slot: other, error, ..
-        }) = doubt.filter(|doubt| doubt.slot != slot)
-        else {
-            return;
         };
-        state.wrong[other] += 1;
-        if state.wrong[other] == SUSPICIOUS {
+        if !matches!(error.status(), Status::Failed | Status::Internal) {
+            return false;
+        }
+        let slot = landing.slot.number;
+        state.trust[slot].failed += 1;
+        let doubt = state.doubted.entry(item.unique).or_default();
+        if doubt.failed_on(slot) {
+            // It came back, so no other could have it.
+            return false;
+        }
+        doubt.failed.push(Failure {
+            slot,
+            error: error.clone(),
+            until: landing.end + SECOND_OPINION,
+        });
+        let trusted = |failure: &Failure| state.trust[failure.slot].holds();
+        let believed = doubt.failed.len() > 1 && doubt.failed.iter().any(trusted);
+        !believed && (landing.others.iter()).any(|&other| !doubt.failed_on(other))
+    }
+
+    /// A slot has done an item. If that failed alone on others before, they are to blame; the job does without a slot to
+    /// which that happens again and again.
+    pub(super) fn believe(&self, state: &mut State, unique: u32, slot: usize) {
+        let doubt = state.doubted.remove(&unique).unwrap_or_default();
+        let others = doubt.failed.into_iter();
+        for failure in others.filter(|failure| failure.slot != slot) {
+            let (other, error) = (failure.slot, failure.error);
+            let trust = &mut state.trust[other];
+            trust.wrong += 1;
+            if trust.wrong != SUSPICIOUS {
+                continue;
+            }
             let why =
                 format!("left out after {SUSPICIOUS} items in a row failed here and not elsewhere");
             let error = error.within(why).within(&state.tally.slots[other].device);

@@ -278,7 +278,7 @@ fn give_up(flight: Flight, slot: &Slot, landed: Instant, reason: &Error) {
         relieved: false,
         crowded: flight.crowded,
         larger: false,
-        others: false,
+        others: Vec::new(),
         budget: flight.job.limits().cut.budget,
     };
     let Flight { job, planned, .. } = flight;

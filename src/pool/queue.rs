@@ -337,7 +337,8 @@ impl Queue {
     pub fn room(&self, slot: usize, need: &Need, wanted: &dyn Fn(&Turns) -> bool) -> Room {
         let mut state = self.state.lock();
         loop {
-            if !wanted(&state) {
+            // Once the pool is closed, nobody makes room any more.
+            if !wanted(&state) || state.phase != Phase::Open {
                 return Room::Refused(Error::new(
                     Status::Cancelled,
                     "nobody waits for this load any more",
@@ -348,10 +349,9 @@ impl Queue {
                 return Room::Unload(asked);
             }
             state.uses += 1;
-            let (memory, uses, closed) = (state.memory, state.uses, state.phase != Phase::Open);
+            let (memory, uses) = (state.memory, state.uses);
             match room::ask(&mut state.seats, slot, need, memory, uses) {
                 room::Answer::Room(room) => return room,
-                room::Answer::Wait if closed => return Room::Granted,
                 room::Answer::Wait => {}
             }
             self.call_asked(&mut state);

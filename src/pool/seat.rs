@@ -354,8 +354,8 @@ pub struct Landing<'a> {
     pub crowded: bool,
     /// Some slot that works has more memory.
     pub larger: bool,
-    /// Some other slot could do it as well.
-    pub others: bool,
+    /// The other slots that could do it as well.
+    pub others: Vec<usize>,
     /// The budget of the slot's next batch.
     pub budget: u64,
 }

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Instant;
 
-use super::faults::{Doubt, SUSPICIOUS, Streak};
+use super::faults::{Doubt, SUSPICIOUS, Streak, Trust};
 use super::loads::Loads;
 use super::tally::Tally;
 use crate::callback::Inside;
@@ -47,12 +47,12 @@ pub struct State {
     pub later: VecDeque<(Instant, Vec<Planned>)>,
     /// Items that ran out of memory alone; for the slot with most, with its device to themselves.
     pub large: Vec<Planned>,
-    /// Items that failed alone on a slot: another is asked before they are believed to be to blame.
+    /// Items that failed alone: another slot is asked before they are believed to be to blame.
     pub elsewhere: Vec<Planned>,
     /// Distinct items that were among those once, and are not done.
     pub doubted: HashMap<u32, Doubt>,
-    /// By slot: items that failed alone there and succeeded elsewhere since one last succeeded there.
-    pub wrong: Vec<usize>,
+    /// By slot.
+    pub trust: Vec<Trust>,
     /// The cheapest item, tried alone to see whether the tool works at all.
     pub probe: Option<u32>,
     /// Items that may have cost a device or a process; they run last, and alone.
@@ -100,8 +100,8 @@ pub struct Planned {
 pub struct Terms<'a> {
     pub slot: usize,
     pub now: Instant,
-    /// Whether another slot could do it as well.
-    pub others: bool,
+    /// The other slots that could do it as well.
+    pub others: &'a [usize],
     /// Whether the tool is loaded there.
     pub warm: bool,
     /// What a batch may hold there.
@@ -118,8 +118,8 @@ pub struct Terms<'a> {
     pub peers: &'a [Peer],
     /// No slot that works has more memory.
     pub largest: bool,
-    /// Another slot could do it that has as much.
-    pub others_as_large: bool,
+    /// Those of the others that have as much.
+    pub others_as_large: &'a [usize],
     /// No batch is under way there.
     pub empty: bool,
     /// No batch is under way on its device.
@@ -168,7 +168,7 @@ impl State {
             large: Vec::new(),
             elsewhere: Vec::new(),
             doubted: HashMap::new(),
-            wrong: vec![0; slots.len()],
+            trust: vec![Trust::default(); slots.len()],
             probe: None,
             suspects: Vec::new(),
             blamed: HashSet::new(),
@@ -287,16 +287,19 @@ impl State {
     }
 
     /// The last of some items that the slot may have.
-    fn place(&self, items: &[Planned], terms: &Terms, others: bool) -> Option<usize> {
+    fn place(&self, items: &[Planned], terms: &Terms, others: &[usize]) -> Option<usize> {
         items
             .iter()
             .rposition(|item| self.may_have(item, terms, others))
     }
 
-    /// Whether a slot may have an item: not if it failed alone there, as long as there are `others` to try it.
-    fn may_have(&self, item: &Planned, terms: &Terms, others: bool) -> bool {
-        let doubt = self.doubted.get(&item.unique);
-        !others || !doubt.is_some_and(|doubt| doubt.keeps_from(terms.slot, terms.now))
+    /// Whether a slot may have an item: not if it failed alone there, as long as one of the `others` has not tried it.
+    fn may_have(&self, item: &Planned, terms: &Terms, others: &[usize]) -> bool {
+        let Some(doubt) = self.doubted.get(&item.unique) else {
+            return true;
+        };
+        !doubt.keeps_from(terms.slot, terms.now)
+            || others.iter().all(|&other| doubt.failed_on(other))
     }
 
     /// Whether so many items have failed alone on a slot that others are to try those first.

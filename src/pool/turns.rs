@@ -202,18 +202,16 @@ impl Turns {
         self.turns.insert(after);
     }
 
-    /// Whether some other slot could do the job, and whether one of them has more memory.
-    pub fn others(&self, slot: usize, job: &Job) -> (bool, bool) {
+    /// Which other slots could do the job now, and whether one that could do it later has more memory.
+    pub fn others(&self, slot: usize, job: &Job) -> (Vec<usize>, bool) {
         let unfit = job.unfit();
-        let memory = |seat: &Seat| seat.slot.device.memory_total;
-        let own = memory(&self.seats[slot]);
-        let seats = self.seats.iter().enumerate();
-        let fit: Vec<&Seat> = seats
-            .filter(|&(number, seat)| number != slot && seat.works() && !unfit.contains(&number))
-            .map(|(_, seat)| seat)
-            .collect();
-        let ready = fit.iter().any(|seat| seat.ready());
-        (ready, fit.iter().any(|seat| memory(seat) > own))
+        let seat = |number: usize| &self.seats[number];
+        let memory = |number: usize| seat(number).slot.device.memory_total;
+        let fit = |&other: &usize| other != slot && seat(other).works() && !unfit.contains(&other);
+        let mut others: Vec<usize> = (0..self.seats.len()).filter(fit).collect();
+        let larger = others.iter().any(|&other| memory(other) > memory(slot));
+        others.retain(|&other| seat(other).ready());
+        (others, larger)
     }
 
     pub fn task(&mut self, slot: usize, sweeps: u64) -> Result<Task, Idle> {
@@ -375,7 +373,7 @@ impl Turns {
         let unfit = job.unfit();
         let facts = self.learnt.of(&job);
         let (mut speeds, mut peers, mut own_place) = (Vec::new(), Vec::new(), 0);
-        let (mut most_memory, mut most_elsewhere) = (0, None);
+        let (mut most_memory, mut others) = (0, Vec::new());
         let speed = |number: usize| match &own {
             Some(speeds) => speeds[number].get(),
             None => facts[number].speed.get(),
@@ -390,7 +388,7 @@ impl Turns {
                 continue;
             }
             if number != slot {
-                most_elsewhere = most_elsewhere.max(Some(seat.slot.device.memory_total));
+                others.push(number);
             }
             if number == slot {
                 own_place = speeds.len();
@@ -414,10 +412,13 @@ impl Turns {
             (!warm && !peers.is_empty()).then(|| sum / peers.len() as f64)
         };
         let load_time = load_time(facts, slot);
+        let memory = |&other: &usize| self.seats[other].slot.device.memory_total;
+        let mut as_large = others.clone();
+        as_large.retain(|other| memory(other) >= most_memory);
         let terms = Terms {
             slot,
             now,
-            others: speeds.len() > 1,
+            others: &others,
             load_time,
             warm,
             budget: facts[slot].budget.now(),
@@ -426,7 +427,7 @@ impl Turns {
             delay: if warm { 0.0 } else { load_time },
             peers: &peers,
             largest: seat.slot.device.memory_total >= most_memory,
-            others_as_large: most_elsewhere >= Some(most_memory),
+            others_as_large: &as_large,
             empty: seat.flights.is_empty(),
             device_empty,
         };

@@ -102,6 +102,46 @@ fn a_slot_that_fails_everything_is_left_out_and_its_items_succeed_elsewhere() {
     assert!(slots[1].lost.is_none());
 }
 
+/// Slots 0 and 1 fail all that they get while slot 2 still loads: no item is believed to be to blame because it failed on two
+/// slots on which nothing ever succeeded.
+#[test]
+fn two_slots_that_fail_everything_do_not_fail_the_job_before_a_third_has_loaded() {
+    const ALIKE: usize = 8;
+    let failed = Arc::new(Gate::default());
+    let loading = Arc::clone(&failed);
+    let failures = [AtomicUsize::new(0), AtomicUsize::new(0)];
+    let tool = Arc::new(Double {
+        load: Box::new(move |slot, _| {
+            if slot.number == 2 {
+                loading.pass(2);
+            }
+            Ok(())
+        }),
+        start: Arc::new(move |slot, batch| {
+            if slot == 2 {
+                return Ok(());
+            }
+            if batch.len() == 1 {
+                failures[slot].fetch_add(1, Ordering::SeqCst);
+            }
+            let count = |slot: usize| failures[slot].load(Ordering::SeqCst);
+            if count(0) >= ALIKE && count(1) >= ALIKE {
+                failed.open();
+            }
+            Err(Error::new(Status::Failed, "the launch timed out"))
+        }),
+        ..Double::plain("two black holes")
+    });
+    let (pool, inputs) = (pool(3), named(b'a', 400, 20));
+    let job = submit(&pool, &tool, &inputs).unwrap();
+    check_all(&results(&job).unwrap(), &inputs);
+    let slots = job.report().slots;
+    assert_eq!(
+        (slots[0].items, slots[1].items, slots[2].items),
+        (0, 0, 400)
+    );
+}
+
 /// Where there is no other slot, an item that fails alone is to blame.
 #[test]
 fn an_item_that_fails_on_the_only_slot_is_not_tried_again() {

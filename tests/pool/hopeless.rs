@@ -57,12 +57,17 @@ fn no_slot_is_left_out_for_items_that_fail_everywhere() {
 
 #[test]
 fn a_tool_that_fails_on_everything_fails_the_job_soon() {
-    for slots in [1, 2] {
-        let (tool, batches) = too_long("hopeless", Status::Item);
+    for (slots, status) in [
+        (1, Status::Item),
+        (2, Status::Item),
+        (1, Status::Failed),
+        (4, Status::Failed),
+    ] {
+        let (tool, batches) = too_long("hopeless", status);
         let pool = pool(slots);
         let job = submit(&pool, &tool, &named(b'L', 10_000, 20)).unwrap();
         let error = failure(&job);
-        assert_eq!(error.status(), Status::Item);
+        assert_eq!(error.status(), status);
         let message = error.message();
         assert!(
             message.contains("given up after 32 items") && message.contains("too long"),

@@ -182,7 +182,7 @@ impl Job {
     fn accept(&self, state: &mut State, batch: Vec<Planned>, mut part: Part, slot: &Slot) {
         if part.failures() < batch.len() {
             state.streak.broken();
-            state.wrong[slot.number] = 0;
+            state.trust[slot.number].earn();
         }
         state.tally.count(&part);
         let again = self.take_transient(state, &batch, &part, slot.number);
@@ -223,7 +223,7 @@ impl Job {
                 state.failed += copies;
                 sums.failed += 1;
                 sums.cost_failed += amount(item.cost);
-                self.blame(state, item.unique);
+                state.doubted.remove(&item.unique);
             } else {
                 self.believe(state, item.unique, slot.number);
             }
