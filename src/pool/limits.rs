@@ -66,22 +66,25 @@ impl Queue {
         job.stop(&reason);
         let mut ended = Vec::new();
         let mut behind = VecDeque::new();
-        let mut loads = Vec::new();
+        let mut killers = Vec::new();
         let Turns {
             seats, warm_ups, ..
         } = &mut *state;
         for seat in seats {
+            let number = seat.slot.number;
             let current = seat.current();
             let working = current.is_some_and(|current| current.job.id() == id);
             let until = seat.deadline();
-            let of_job = seat.give_up(|flight| flight.job.id() == id);
-            if working && of_job.iter().all(|flight| flight.killer.is_none()) {
+            let mut of_job = seat.give_up(|flight| flight.job.id() == id);
+            let doomed = seat.doom(&mut of_job);
+            if working && doomed.is_empty() {
                 let reason = job.overdue(&seat.slot);
-                job.note_trouble(seat.slot.number, &reason);
+                job.note_trouble(number, &reason);
                 seat.stand(Standing::Late { until, reason });
                 seat.inside = false;
                 behind.extend(seat.give_up_behind());
             }
+            killers.extend(doomed.into_iter().map(|kill| (number, kill)));
             let landed = seat.landed;
             let of_job = of_job.into_iter();
             ended.extend(of_job.map(|flight| (seat.slot.clone(), landed, flight)));
@@ -90,18 +93,18 @@ impl Queue {
                 .as_ref()
                 .is_some_and(|load| load.job == Some(id))
             {
-                loads.extend(seat.give_up_load());
+                killers.extend(seat.give_up_load().map(|kill| (number, kill)));
                 if let Standing::Late { reason, .. } = &seat.standing {
-                    job.note_trouble(seat.slot.number, reason);
+                    job.note_trouble(number, reason);
                 }
             }
             seat.pass_over(warm_ups);
         }
         drop(state);
+        self.kill(killers);
         for (slot, landed, flight) in ended {
             give_up(flight, &slot, landed, &reason);
         }
-        loads.into_iter().for_each(|kill| kill());
         self.retire(&job);
         self.redo(behind);
         self.let_go(self.state.lock());
@@ -119,7 +122,9 @@ impl Queue {
         let Some(ticket) = seat.current().map(|current| current.ticket) else {
             return;
         };
-        let Some(current) = seat.give_up(|flight| flight.ticket == ticket).pop_front() else {
+        let mut given_up = seat.give_up(|flight| flight.ticket == ticket);
+        let killers = seat.doom(&mut given_up);
+        let Some(current) = given_up.pop_front() else {
             return;
         };
         let slot = seat.slot.clone();
@@ -127,11 +132,12 @@ impl Queue {
         let reason = job.overdue(&slot);
         let behind = seat.give_up_behind();
         let landed = std::mem::replace(&mut seat.landed, Instant::now());
-        if current.killer.is_none() {
+        if killers.is_empty() {
             seat.inside = false;
             self.give_up_slot(&mut state, number, reason.clone());
         }
         drop(state);
+        self.kill(killers.into_iter().map(|kill| (number, kill)).collect());
         give_up(current, &slot, landed, &reason);
         self.redo(behind);
         self.let_go(self.state.lock());
@@ -145,8 +151,15 @@ impl Queue {
         let killer = seats[number].give_up_load();
         seats[number].pass_over(warm_ups);
         self.let_go(state);
-        if let Some(kill) = killer {
+        self.kill(killer.map(|kill| (number, kill)).into_iter().collect());
+    }
+
+    /// Ends what slots are inside of, without the lock: it may end in code of the caller.
+    fn kill(&self, killers: Vec<(usize, Killer)>) {
+        for (slot, kill) in killers {
             kill();
+            self.state.lock().seats[slot].kills -= 1;
+            self.quiet.notify_all();
         }
     }
 
@@ -182,7 +195,10 @@ impl Seat {
         let loading = self.loading.as_mut()?;
         loading.until = None;
         let killer = loading.killer.take();
-        if killer.is_none() {
+        if killer.is_some() {
+            loading.killed = true;
+            self.kills += 1;
+        } else {
             loading.given_up = true;
             let reason = Error::new(
                 Status::TimeLimit,
@@ -260,14 +276,10 @@ impl Job {
     }
 }
 
-/// Tells the job of a batch that was given up, and ends the batch where that is possible. `landed` is when the slot's last
-/// one ended.
+/// Tells the job of a batch that was given up. `landed` is when the slot's last one ended.
 fn give_up(flight: Flight, slot: &Slot, landed: Instant, reason: &Error) {
     let now = Instant::now();
     let busy = now.saturating_duration_since(flight.begin.max(landed));
-    if let Some(kill) = &flight.killer {
-        kill();
-    }
     let landing = Landing {
         slot,
         begin: flight.begin,

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::job::Job;
 use super::learnt::{Learnt, Speed};
 use super::room::{self, Need, Room};
-use super::seat::{Flight, Landed, Landing, Seat, Standing};
+use super::seat::{Flight, Ghost, Landed, Landing, Seat, Standing};
 use super::sync::{Condvar, Mutex, MutexGuard};
 use super::turns::{Entry, Idle, LOAD_BEGUN, LOOK_AGAIN, Phase, Task, Turns};
 use super::warm::WarmUp;
@@ -226,39 +226,66 @@ impl Queue {
         self.watch_until(&mut state, deadline);
     }
 
-    /// A worker begins a batch that can be ended from outside; it is, if nobody waits for it any more.
-    pub fn arm(&self, slot: usize, ticket: u64, killer: Killer) {
+    /// A worker is about to begin a batch that can be ended from outside: whether anybody still waits for it.
+    pub fn arm(&self, slot: usize, ticket: u64, killer: Killer) -> bool {
         let mut state = self.state.lock();
-        let flights = &mut state.seats[slot].flights;
-        match flights.iter_mut().find(|flight| flight.ticket == ticket) {
-            Some(flight) => flight.killer = Some(killer),
-            None => {
-                drop(state);
-                killer();
-            }
-        }
+        let mut flights = state.seats[slot].flights.iter_mut();
+        let flight = flights.find(|flight| flight.ticket == ticket);
+        flight.map(|flight| flight.killer = Some(killer)).is_some()
     }
 
     /// A worker loads in a place that can be ended from outside; it is, if nobody waits for the load any more.
     pub fn arm_load(&self, slot: usize, killer: Killer) {
         let mut state = self.state.lock();
-        let job = state.seats[slot].loading.as_ref().map(|load| load.job);
-        if matches!(job, Some(Some(job)) if !state.waits(job)) {
+        let job = state.seats[slot].loading.as_ref().and_then(|load| load.job);
+        let wanted = job.is_none_or(|job| state.waits(job));
+        let Some(loading) = &mut state.seats[slot].loading else {
+            return;
+        };
+        if wanted {
+            loading.killer = Some(killer);
+        } else {
+            loading.killed = true;
             drop(state);
             killer();
-        } else if let Some(loading) = &mut state.seats[slot].loading {
-            loading.killer = Some(killer);
         }
     }
 
-    /// Takes a batch back from a worker, and gives it to its job, unless somebody else has ended it before.
-    /// `relieved`: memory was freed on the slot since.
-    pub fn land(&self, slot: usize, ticket: u64, outcome: Result<Part>, relieved: bool) {
+    /// A worker has loaded a tool: whether it is still there, or was ended from outside before anybody knew that it is done.
+    pub fn survived(&self, slot: usize) -> bool {
+        let mut state = self.spared(slot);
+        let loading = state.seats[slot].loading.as_mut();
+        loading.is_none_or(|loading| {
+            loading.killer = None;
+            loading.until = None;
+            !loading.killed
+        })
+    }
+
+    /// Waits until nobody is about to end what a worker calls: it would be the next call.
+    fn spared(&self, slot: usize) -> MutexGuard<'_, Turns> {
+        let mut state = self.state.lock();
+        let doomed = |state: &mut Turns| state.seats[slot].kills > 0;
+        self.quiet.wait_while(&mut state, doomed);
+        state
+    }
+
+    /// Takes a batch back from a worker, and gives it to its job, unless somebody else has ended it before. Whether what it
+    /// ran in is still there, and was not ended from outside. `relieved`: memory was freed on the slot since.
+    pub fn land(&self, slot: usize, ticket: u64, outcome: Result<Part>, relieved: bool) -> bool {
         let now = Instant::now();
-        let lost = matches!(&outcome, Err(error) if error.status() == Status::DeviceLost);
-        let Some((mut state, flight)) = self.take(self.state.lock(), slot, ticket, lost) else {
-            return;
+        let failed_with = |status| matches!(&outcome, Err(error) if error.status() == status);
+        let lost = failed_with(Status::DeviceLost);
+        let (mut state, flight) = match self.take(self.spared(slot), slot, ticket, lost) {
+            Ok(taken) => taken,
+            Err(killed) => return !killed,
         };
+        if flight.struck && failed_with(Status::Crashed) {
+            drop(state);
+            self.give_back(slot, flight);
+            return false;
+        }
+        let struck = flight.struck;
         let seat = &mut state.seats[slot];
         let busy = now.saturating_duration_since(flight.begin.max(seat.landed));
         seat.landed = now;
@@ -286,14 +313,19 @@ impl Queue {
             job.check_slots(&self.state.lock().working(), error);
         }
         self.after(slot, &job, back || failed.is_some());
+        !struck
     }
 
     /// Takes a batch back that a worker could not end, for reasons of its own.
     pub fn put_back(&self, slot: usize, ticket: u64) {
-        let Some((state, flight)) = self.take(self.state.lock(), slot, ticket, false) else {
-            return;
-        };
-        drop(state);
+        if let Ok((state, flight)) = self.take(self.spared(slot), slot, ticket, false) {
+            drop(state);
+            self.give_back(slot, flight);
+        }
+    }
+
+    /// Gives a batch to its job that is not to blame for its end.
+    fn give_back(&self, slot: usize, flight: Flight) {
         let Flight { job, planned, .. } = flight;
         job.put_back(Arc::unwrap_or_clone(planned));
         self.after(slot, &job, true);
@@ -406,30 +438,31 @@ impl Queue {
     }
 
     /// Takes a batch from a slot whose worker comes back with it, unless nobody waits for it any more. Whether its
-    /// device was `lost` is then all that its job wants to know.
+    /// device was `lost` is then all that its job wants to know; the worker is told whether it was ended from outside.
     fn take<'a>(
         &self,
         mut state: MutexGuard<'a, Turns>,
         slot: usize,
         ticket: u64,
         lost: bool,
-    ) -> Option<(MutexGuard<'a, Turns>, Flight)> {
+    ) -> Result<(MutexGuard<'a, Turns>, Flight), bool> {
         let now = Instant::now();
         let landed = state.seats[slot].land(ticket, now);
         let deadline = state.seats[slot].deadline();
         self.watch_until(&mut state, deadline);
         match landed {
-            Landed::Flight(flight) => Some((state, flight)),
+            Landed::Flight(flight) => Ok((state, flight)),
             Landed::Ghost(ghost) => {
                 let seat = &mut state.seats[slot];
                 seat.inside = !seat.flights.is_empty();
                 seat.landed = now;
                 self.quiet.notify_all();
                 drop(state);
+                let killed = ghost.as_ref().is_some_and(Ghost::killed);
                 if let Some(ghost) = ghost {
                     ghost.tell(lost);
                 }
-                None
+                Err(killed)
             }
         }
     }

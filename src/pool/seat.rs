@@ -24,6 +24,8 @@ pub struct Seat {
     pub wants_device: bool,
     /// What its worker loads.
     pub loading: Option<Loading>,
+    /// So many times somebody is about to end from outside what its worker calls: until then it does not go on.
+    pub kills: usize,
     /// Its worker is inside a tool.
     pub inside: bool,
     /// Its worker has ended.
@@ -74,6 +76,8 @@ pub struct Flight {
     pub crowded: bool,
     /// What ends it from outside, if anything can.
     pub killer: Option<Killer>,
+    /// What it runs in was ended from outside for the sake of another batch.
+    pub struck: bool,
 }
 
 /// A load under way.
@@ -91,6 +95,8 @@ pub struct Loading {
     pub killer: Option<Killer>,
     /// It has taken longer than it may, and nothing ends it from outside.
     pub given_up: bool,
+    /// It was ended from outside, though it may not know yet.
+    pub killed: bool,
 }
 
 /// A batch that was given up while its worker is inside of it or comes to it yet.
@@ -100,6 +106,8 @@ pub struct Ghost {
     key: Arc<str>,
     job: Weak<Job>,
     planned: Arc<Vec<Planned>>,
+    /// It was ended from outside, though it may not know yet.
+    killed: bool,
     /// How long it may take before the slot is not counted on.
     limit: Option<Duration>,
     /// Why not, then.
@@ -134,6 +142,7 @@ impl Seat {
             declined: false,
             wants_device: false,
             loading: None,
+            kills: 0,
             inside: false,
             gone: false,
             starting: false,
@@ -228,10 +237,34 @@ impl Seat {
             key: Arc::clone(flight.job.tool().identity().key()),
             job: Arc::downgrade(&flight.job),
             planned: Arc::clone(&flight.planned),
+            killed: false,
             limit: flight.job.options().batch_time_limit,
             reason: flight.job.overdue(&self.slot),
         }));
         taken
+    }
+
+    /// The killers of batches that have been given up, which are to be called once the queue is let go of. Batches beside
+    /// them that run in the same place are not to blame for their end.
+    pub fn doom(&mut self, taken: &mut VecDeque<Flight>) -> Vec<Killer> {
+        let mut killers = Vec::new();
+        for flight in taken {
+            let Some(killer) = flight.killer.take() else {
+                continue;
+            };
+            let ghost = |ghost: &&mut Ghost| ghost.ticket == flight.ticket;
+            if let Some(ghost) = self.ghosts.iter_mut().find(ghost) {
+                ghost.killed = true;
+            }
+            let key = flight.job.tool().identity().key();
+            let beside = self.flights.iter_mut();
+            beside
+                .filter(|beside| beside.job.tool().identity().key() == key)
+                .for_each(|beside| beside.struck = true);
+            killers.push(killer);
+        }
+        self.kills += killers.len();
+        killers
     }
 
     /// What waits behind a batch is for other slots now. The jobs hear of these ghosts before the worker can come back
@@ -331,6 +364,11 @@ impl Flight {
 }
 
 impl Ghost {
+    /// Whether what it ran in was ended from outside.
+    pub fn killed(&self) -> bool {
+        self.killed
+    }
+
     /// Tells its job what became of it.
     pub fn tell(self, lost: bool) {
         if let Some(job) = self.job.upgrade() {

@@ -241,6 +241,7 @@ impl Turns {
                     expected: 0.0,
                     killer: None,
                     given_up: false,
+                    killed: false,
                 });
                 Ok(Task::WarmUp(Arc::clone(warm_up)))
             } else {
@@ -289,6 +290,7 @@ impl Turns {
                         expected: load_time(self.learnt.of(&job), slot),
                         killer: None,
                         given_up: false,
+                        killed: false,
                     });
                     return Ok(Task::Load(job));
                 }
@@ -478,6 +480,7 @@ impl Turns {
             alone: taken.alone,
             crowded,
             killer: None,
+            struck: false,
         });
         Ticket {
             number,

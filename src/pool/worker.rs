@@ -153,8 +153,12 @@ impl<'a> Worker<'a> {
                 return self.end(number, &tool, Err(error));
             }
         };
-        if let Some(killer) = killer {
-            self.queue.arm(self.slot.number, number, killer);
+        if let Some(killer) = killer
+            && !self.queue.arm(self.slot.number, number, killer)
+        {
+            drop(work);
+            self.queue.put_back(self.slot.number, number);
+            return Next::Task;
         }
         match guarded(tool.name(), || warm.loaded.start(&mut work)) {
             Ok(()) => self.flying.push_back(Flight {
@@ -227,14 +231,14 @@ impl<'a> Worker<'a> {
         }
         let key = tool.identity().key();
         let relieved = status == Some(Status::OutOfMemory) && self.relieve(key);
-        self.queue.land(self.slot.number, ticket, outcome, relieved);
+        let alive = self.queue.land(self.slot.number, ticket, outcome, relieved);
         match (status, &failure) {
             (Some(Status::DeviceLost), Some(error)) => {
                 self.lose(error);
                 return Next::End;
             }
             // What a panic left behind can not be trusted, and a process that died has left nothing.
-            (Some(Status::Internal | Status::Crashed), _) => {
+            _ if !alive || matches!(status, Some(Status::Internal | Status::Crashed)) => {
                 if let Some(lost) = self.withdraw(key) {
                     self.lose(&lost);
                     return Next::End;
@@ -363,6 +367,19 @@ impl<'a> Worker<'a> {
         let made = self.make_room_for(tool, wanted);
         began = Instant::now();
         let outcome = made.and_then(|needed| self.load(tool, needed));
+        let outcome = outcome.and_then(|loaded| {
+            if self.queue.survived(self.slot.number) {
+                return Ok(loaded);
+            }
+            let _ = guarded(tool.name(), || {
+                drop(loaded);
+                Ok(())
+            });
+            Err(Error::new(
+                Status::Crashed,
+                "was ended when it had just loaded",
+            ))
+        });
         let outcome = match outcome {
             Ok(loaded) => {
                 let (slot, name, took) = (self.slot, tool.name(), began.elapsed());

@@ -22,6 +22,7 @@ pub struct Double {
     pub load: Box<Load>,
     pub start: Arc<Step>,
     pub collect: Arc<Step>,
+    pub killer: Option<Killer>,
     pub loads: AtomicUsize,
 }
 
@@ -50,6 +51,7 @@ impl Double {
             load: Box::new(|_, _| Ok(())),
             start: Arc::new(|_, _| Ok(())),
             collect: Arc::new(|_, _| Ok(())),
+            killer: None,
             loads: AtomicUsize::new(0),
         }
     }
@@ -124,6 +126,7 @@ impl Tool for Double {
             refuses: self.refuses,
             start: Arc::clone(&self.start),
             collect: Arc::clone(&self.collect),
+            killer: self.killer.clone(),
         }))
     }
 }
@@ -134,9 +137,14 @@ struct LoadedDouble {
     refuses: fn(&[u8]) -> bool,
     start: Arc<Step>,
     collect: Arc<Step>,
+    killer: Option<Killer>,
 }
 
 impl Loaded for LoadedDouble {
+    fn killer(&self) -> Option<Killer> {
+        self.killer.clone()
+    }
+
     fn depth(&self) -> usize {
         self.depth
     }

@@ -215,6 +215,56 @@ fn a_load_that_can_be_ended_from_outside_is_and_its_slot_goes_on() {
     assert_eq!(tool.loads(), 2);
 }
 
+/// The batch comes back by itself when it is about to be ended from outside. What it ran in is not used again, and the next
+/// batch does not begin before that.
+#[test]
+fn what_ends_a_batch_from_outside_does_not_hit_the_next() {
+    let (hung, striking, dead) = (
+        Arc::new(Gate::default()),
+        Arc::new(Gate::default()),
+        Arc::new(Gate::default()),
+    );
+    let (hangs, strikes, dies, died) = (
+        Arc::clone(&hung),
+        Arc::clone(&striking),
+        Arc::clone(&dead),
+        Arc::clone(&dead),
+    );
+    let loads = Arc::new(AtomicUsize::new(0));
+    let loaded = Arc::clone(&loads);
+    let tool = Arc::new(Double {
+        load: Box::new(move |_, _| {
+            loads.fetch_add(1, Ordering::SeqCst);
+            Ok(())
+        }),
+        start: Arc::new(move |_, batch| {
+            if holds(batch, b'H') {
+                hangs.pass(b'H');
+            } else if loaded.load(Ordering::SeqCst) == 1 {
+                died.pass(b'b');
+                return Err(Error::new(Status::Crashed, "was ended"));
+            }
+            Ok(())
+        }),
+        killer: Some(Arc::new(move || {
+            strikes.pass(0);
+            dies.open();
+        })),
+        ..Double::plain("is struck")
+    });
+    let (pool, inputs) = (pool(1), named(b'b', 1, 10));
+    let limit = ends_after(Duration::from_millis(50));
+    submit_with(&pool, &tool, &named(b'H', 1, 10), &limit).unwrap();
+    striking.next();
+    let next = submit(&pool, &tool, &inputs).unwrap();
+    hung.open();
+    // Nobody hears that a worker waits; without it, this shows less.
+    thread::sleep(Duration::from_millis(20));
+    striking.open();
+    check_all(&results(&next).unwrap(), &inputs);
+    assert_eq!((dead.come(), tool.loads()), (0, 2));
+}
+
 /// Slot 0 or 1, whichever is first.
 #[test]
 fn an_item_is_done_by_an_idle_slot_while_another_hangs_in_its_load() {
