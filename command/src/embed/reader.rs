@@ -188,8 +188,8 @@ impl Reader {
         if !self.seen.add(hash, position) && !self.full {
             self.full = true;
             terminal::note(&format!(
-                "from index {position} on, new sequences are not remembered: duplicates of them in later windows are \
-                 computed again"
+                "from index {position} on, not every new sequence is remembered: duplicates of the others in later \
+                 windows are computed again"
             ));
         }
     }

@@ -8,7 +8,7 @@ use crate::input::Limit;
 /// A window is about so much work: what a crash costs, at most, for each window in flight.
 const WORK: Duration = Duration::from_secs(60);
 const FEWEST_RECORDS: usize = 256;
-const MOST_RECORDS: usize = 65_536;
+const MOST_RECORDS: usize = 32_768;
 const MOST_RESIDUES: usize = 8 << 20;
 /// What the outputs of a window may take; several windows are in memory at a time.
 const MOST_BYTES: usize = 48 << 20;
