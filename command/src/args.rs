@@ -46,7 +46,7 @@ pub struct Toolpool {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// List the devices that would join the pool, with memory, capability, driver
+    /// List the devices, with memory, capability, driver, and which of them `auto` takes
     Devices(Devices),
     /// Embed the proteins of a FASTA: rows in a directory, resumed when it is there already
     Embed(Box<Embed>),
