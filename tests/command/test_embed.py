@@ -285,7 +285,7 @@ def test_what_another_input_mends_ends_with_2(kind: str, way: str, tmp_path: Pat
     content = {
         "FASTQ": b"@a\nMK\n+\nII\n",
         "carriage returns": b">a\rMK\r>b\rAC\r",
-        "table": b"id,seq\n" + b"a,MK\n" * 9999 + b"b,\"MK\n",
+        "table": b"id,seq\n" + b"a,MK\n" * 9999 + b'b,"MK\n',
         "brotli": b"",
     }[kind]
     path = tmp_path / {"table": "it.csv", "brotli": "it.parquet"}.get(kind, "it")

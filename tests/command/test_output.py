@@ -389,17 +389,13 @@ def test_the_npy_program(outputs):
 def in_julia(title, directory):
     if not shutil.which("julia"):
         pytest.skip("julia is absent; .ci/julia installs it")
-    return printed(
-        ["julia", "--startup-file=no", "-e", program("julia", title)], directory
-    )
+    return printed(["julia", "--startup-file=no", "-e", program("julia", title)], directory)
 
 
 def in_c(title, directory, folder):
     (folder / "reader.c").write_text(program("c", title))
     options = ["-std=c11", "-Wall", "-Wextra", "-Werror"]
-    subprocess.run(
-        ["cc", *options, folder / "reader.c", "-o", folder / "reader"], check=True
-    )
+    subprocess.run(["cc", *options, folder / "reader.c", "-o", folder / "reader"], check=True)
     return printed([folder / "reader"], directory)
 
 

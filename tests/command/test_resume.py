@@ -161,6 +161,7 @@ def test_a_run_that_is_whole_is_not_done_again(fasta: Path, tmp_path: Path):
     ("options", "said"),
     [
         (["--outputs", "bos"], "outputs"),
+        (["--outputs", "per_residue"], "outputs"),
         (["--layers", "1"], "layers"),
         (["--output-dtype", "fp16"], "values"),
         (["--max-length", "100"], "max-length"),
@@ -176,6 +177,7 @@ def test_other_options_are_refused_by_name(
     ended = run(*embed_arguments(fasta, tmp_path / "out", *options))
     assert ended.returncode in (1, 2)
     assert said in ended.stderr.decode() and "--force" in ended.stderr.decode()
+    assert "layouts" not in ended.stderr.decode(), "no word of the command's"
     assert contents(tmp_path / "out") == before
     embed(fasta, tmp_path / "out", *options, "--force")
 

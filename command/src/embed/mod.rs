@@ -349,3 +349,20 @@ fn description(arguments: &Embed, model: &Model, pool: &Pool) -> Run {
         },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_takes_long_goes_on_until_the_user_wants_it_to_end() {
+        for (stop, goes_on) in [(Stop::default(), true), (Stop::already(), false)] {
+            let mut progress = Progress::new(&[], LogLevel::Error);
+            let mut watch = Onlooker {
+                progress: &mut progress,
+                stop: &stop,
+            };
+            assert_eq!(watch.look("sorting", 1, 2), goes_on);
+        }
+    }
+}
