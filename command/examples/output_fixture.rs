@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use made::{Made, run};
 use toolpool_command::error::Result;
-use toolpool_command::output::{Directory, Format, Run, ValueType};
+use toolpool_command::output::{Directory, Format, Run, Unwatched, ValueType};
 
 fn main() -> Result<()> {
     let Some(directory) = std::env::args_os().nth(1).map(PathBuf::from) else {
@@ -29,8 +29,8 @@ fn main() -> Result<()> {
         };
         let mut output = Directory::open(&directory.join(name), &run, false)?;
         made.write_all(&mut output)?;
-        output.duplicates()?;
-        output.finish(&Vec::new())?;
+        output.duplicates(&mut Unwatched)?;
+        output.finish(&Vec::new(), &mut Unwatched)?;
     }
     Ok(())
 }

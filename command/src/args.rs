@@ -1,11 +1,13 @@
 //! What a user types: subcommands and their options, with the help that they print.
 
 use std::convert::Infallible;
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+use crate::hub;
 use crate::input;
 use crate::output;
 
@@ -13,10 +15,13 @@ const EXIT_CODES: &str = "\
 Exit codes:
   0    all is done
   1    it failed once it had begun; what was finished before stays, and the same command goes on from there
-  2    the command line is wrong, or does not go with what is there: another one mends it
+  2    the command line is wrong, or does not go with what is there (files, models, devices): another one, or another
+       input, mends it
   3    some sequences failed, or all of them: failures.tsv says which, and why; the others are done
-  130  interrupted; the same command goes on from there
+  4    another process works in the directory; the same command goes on when it has ended
+  130  interrupted; the same command goes on from there";
 
+const ENVIRONMENT: &str = "\
 Environment: CUDA_VISIBLE_DEVICES, HF_HOME, HF_HUB_CACHE, HF_ENDPOINT, HF_TOKEN, TOOLPOOL_LIBTORCH,
 TOOLPOOL_BACKEND_DIR, NO_COLOR. docs/command.md says more.";
 
@@ -27,7 +32,7 @@ TOOLPOOL_BACKEND_DIR, NO_COLOR. docs/command.md says more.";
     disable_version_flag = true,
     arg_required_else_help = true
 )]
-#[command(after_help = EXIT_CODES, subcommand_required = false)]
+#[command(after_help = format!("{EXIT_CODES}\n\n{ENVIRONMENT}"), subcommand_required = false)]
 pub struct Toolpool {
     #[command(subcommand)]
     pub command: Option<Command>,
@@ -41,7 +46,7 @@ pub struct Toolpool {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// List the devices that would join the pool, with memory, capability, driver
+    /// List the devices, with memory, capability, driver, and which of them `auto` takes
     Devices(Devices),
     /// Embed the proteins of a FASTA: rows in a directory, resumed when it is there already
     Embed(Box<Embed>),
@@ -51,8 +56,8 @@ pub enum Command {
     Fetch(Fetch),
     /// Join the directories of the shards of one run
     Merge(Merge),
-    /// Read every shard of a directory, and list what is damaged or missing
-    Verify { directory: PathBuf },
+    /// Read every file of a directory, and list what is damaged or missing
+    Verify(Verify),
     /// Measure this machine: one table
     Bench(Bench),
     /// Print a script that completes commands in your shell
@@ -69,10 +74,11 @@ pub struct Devices {
 /// Letters are made upper case (a soft-masked FASTA means residues); white space and a `*` at the end are dropped. An id is
 /// the header up to the first white space; ids need not be unique. An empty sequence fails alone.
 #[derive(Debug, Args)]
+#[command(after_help = EXIT_CODES)]
 pub struct Embed {
     /// FASTA, CSV, TSV or Parquet files, plain or compressed (gzip, bgzip, zstd), globs, or - for standard input
     #[arg(required = true, value_name = "INPUT")]
-    pub inputs: Vec<String>,
+    pub inputs: Vec<OsString>,
     /// A model of the Hugging Face hub that was fetched, or a directory with config.json and safetensors
     #[arg(short, long, value_name = "MODEL")]
     pub model: String,
@@ -147,6 +153,9 @@ pub struct Embed {
     /// Put the rows into the order of the input at the end
     #[arg(long, help_heading = "Output")]
     pub sort: bool,
+    /// Do the windows again in which records failed: on a machine with more memory, say
+    #[arg(long, help_heading = "Output")]
+    pub retry_failed: bool,
     /// Begin anew in a directory that holds another run, whose rows are deleted
     #[arg(long, help_heading = "Output")]
     pub force: bool,
@@ -210,6 +219,14 @@ pub struct Merge {
     /// Put the rows into the order of the input
     #[arg(long)]
     pub sort: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Verify {
+    pub directory: PathBuf,
+    /// Take what is damaged off the manifest, so that the run's command, given again, does it again
+    #[arg(long)]
+    pub repair: bool,
 }
 
 #[derive(Debug, Args)]
@@ -305,13 +322,20 @@ impl From<OutputDtype> for output::ValueType {
     }
 }
 
+/// Every part keeps account of all others.
+const MOST_PARTS: u32 = 65_536;
+
 fn part(text: &str) -> Result<output::Part, String> {
     let numbers = text.split_once('/');
     let numbers =
         numbers.and_then(|(index, count)| Some((index.parse().ok()?, count.parse().ok()?)));
     match numbers {
-        Some((index, count)) if (1..=count).contains(&index) => Ok(output::Part { index, count }),
-        _ => Err("write I/N, with I from 1 to N, as in 1/4".to_owned()),
+        Some((index, count)) if (1..=count).contains(&index) && count <= MOST_PARTS => {
+            Ok(output::Part { index, count })
+        }
+        _ => Err(format!(
+            "write I/N, with I from 1 to N, as in 1/4, and N at most {MOST_PARTS}"
+        )),
     }
 }
 
@@ -324,17 +348,10 @@ fn layer(text: &str) -> Result<i64, String> {
     number.map_err(|reason| format!("{reason}; write numbers, as in -1,6"))
 }
 
-/// Two names of letters, digits, `-`, `_` and `.`, the last two of which neither begin nor end one.
 fn hub_id(text: &str) -> Result<String, String> {
-    let is_name = |name: &str| {
-        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-        let ends = [name.bytes().next(), name.bytes().last()];
-        let good = |end: Option<u8>| end.is_some_and(|byte| byte != b'-' && byte != b'.');
-        name.bytes().all(plain) && ends.into_iter().all(good)
-    };
-    match text.split_once('/') {
-        Some((owner, name)) if is_name(owner) && is_name(name) => Ok(text.to_owned()),
-        _ => Err("write OWNER/NAME, as the hub calls it: facebook/esm2_t6_8M_UR50D".to_owned()),
+    match hub::is_id(text) {
+        true => Ok(text.to_owned()),
+        false => Err("write OWNER/NAME, as the hub calls it: facebook/esm2_t6_8M_UR50D".to_owned()),
     }
 }
 
@@ -355,20 +372,19 @@ mod tests {
     }
 
     #[test]
-    fn a_model_of_the_hub_has_an_owner_and_a_name() {
-        assert!(hub_id("facebook/esm2_t6_8M_UR50D").is_ok());
-        for wrong in [
-            "", "/", "a/", "/b", "a", "../x", "x/..", "a/b/c", "a /b", "a/b ", "a/.b", "-a/b",
-            "a/b?",
-        ] {
-            assert!(hub_id(wrong).is_err(), "{wrong}");
-        }
-    }
-
-    #[test]
     fn a_part_is_one_of_some() {
         assert_eq!(part("2/3"), Ok(output::Part { index: 2, count: 3 }));
-        for wrong in ["0/3", "4/3", "1/0", "1", "a/b", "-1/3", ""] {
+        for wrong in [
+            "0/3",
+            "4/3",
+            "1/0",
+            "1",
+            "a/b",
+            "-1/3",
+            "",
+            "1/65537",
+            "1/4000000000",
+        ] {
             assert!(part(wrong).is_err(), "{wrong}");
         }
     }

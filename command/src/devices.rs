@@ -21,6 +21,7 @@ fn as_json(inventory: &Inventory) -> String {
         .map(|device| {
             json!({
                 "device": device.to_string(),
+                "auto": is_auto(device, inventory),
                 "name": device.name,
                 "memory_total": device.memory_total,
                 "memory_free": device.memory_free,
@@ -40,9 +41,19 @@ fn as_json(inventory: &Inventory) -> String {
 }
 
 fn as_text(inventory: &Inventory) -> String {
-    let mut rows =
-        vec![["device", "name", "memory", "free", "capability", "driver"].map(str::to_owned)];
-    rows.extend(all(inventory).map(|device| row(device, inventory.cores)));
+    let mut rows = vec![
+        [
+            "device",
+            "auto",
+            "name",
+            "memory",
+            "free",
+            "capability",
+            "driver",
+        ]
+        .map(str::to_owned),
+    ];
+    rows.extend(all(inventory).map(|device| row(device, inventory)));
     let mut text = aligned(&rows);
     if let Some(reason) = &inventory.gpus_unknown {
         text.push_str(&format!("\nno GPU is listed: {reason}\n"));
@@ -60,13 +71,24 @@ fn all(inventory: &Inventory) -> impl Iterator<Item = &Device> {
     inventory.gpus.iter().chain([&inventory.cpu])
 }
 
-fn row(device: &Device, cores: usize) -> [String; 6] {
+/// Whether `--devices auto` takes it.
+fn is_auto(device: &Device, inventory: &Inventory) -> bool {
+    let slots = device::parse(Some("auto"), inventory);
+    slots.is_ok_and(|slots| slots.iter().any(|slot| slot.device == *device))
+}
+
+fn row(device: &Device, inventory: &Inventory) -> [String; 7] {
     let name = match device.kind {
-        Kind::Cpu => format!("{} ({cores} cores)", device.name),
+        Kind::Cpu => format!("{} ({} cores)", device.name, inventory.cores),
         Kind::Cuda => device.name.clone(),
+    };
+    let auto = match is_auto(device, inventory) {
+        true => "yes",
+        false => "no",
     };
     [
         device.to_string(),
+        auto.to_owned(),
         name,
         gibibytes(device.memory_total),
         gibibytes(device.memory_free),
@@ -123,6 +145,7 @@ mod tests {
             serde_json::from_str(&table(&Devices { json: true })).unwrap();
         let devices = document["devices"].as_array().unwrap();
         assert_eq!(devices.last().unwrap()["device"], "cpu");
+        assert_eq!(devices.last().unwrap()["auto"], devices.len() == 1);
         assert!(document["cores"].as_u64().unwrap() >= 1);
     }
 }

@@ -9,6 +9,12 @@ pub enum Error {
     /// What was asked for does not go with what is there, whenever that is found: another command line mends it.
     #[error("{0}")]
     Usage(String),
+    /// Another process has what was asked for, for as long as it lives.
+    #[error("{0}")]
+    InUse(String),
+    /// The user, or the machine's scheduler, wanted it to end.
+    #[error("interrupted")]
+    Interrupted,
     /// It could not be done.
     #[error("{0}")]
     Failed(String),

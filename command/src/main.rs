@@ -1,12 +1,10 @@
 //! The `toolpool` command.
 
-use std::io::{self, Write};
-use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 use clap_complete::Shell;
-use toolpool_command::args::{Command, Merge, Toolpool};
+use toolpool_command::args::{Command, Merge, Toolpool, Verify};
 use toolpool_command::error::{Error, Result};
 use toolpool_command::terminal::{self, Ending, Work};
 use toolpool_command::{bench, devices, embed, fetch, output, run, stop, version};
@@ -38,7 +36,7 @@ fn prepare(arguments: &Toolpool) -> Result<Work<'_>> {
         Some(Command::Run(run)) => run::run(run)?,
         Some(Command::Fetch(fetch)) => fetch::fetch(fetch)?,
         Some(Command::Merge(merge)) => join(merge)?,
-        Some(Command::Verify { directory }) => verify(directory)?,
+        Some(Command::Verify(verify)) => look_through(verify)?,
         Some(Command::Bench(bench)) => bench::bench(bench)?,
         Some(Command::Completions { shell }) => Box::new(|| complete(*shell)),
     })
@@ -47,10 +45,7 @@ fn prepare(arguments: &Toolpool) -> Result<Work<'_>> {
 fn complete(shell: Shell) -> Result<Ending> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Toolpool::command(), "toolpool", &mut script);
-    io::stdout()
-        .write_all(&script)
-        .map_err(terminal::cannot_print)?;
-    Ok(Ending::Whole)
+    terminal::print(&String::from_utf8_lossy(&script))
 }
 
 fn join(arguments: &Merge) -> Result<Work<'_>> {
@@ -66,11 +61,15 @@ fn join(arguments: &Merge) -> Result<Work<'_>> {
     }))
 }
 
-fn verify(directory: &Path) -> Result<Work<'_>> {
-    let ended = output::has_ended(directory)?;
+fn look_through(arguments: &Verify) -> Result<Work<'_>> {
+    let directory = &arguments.directory;
+    output::has_ended(directory)?;
     Ok(Box::new(move || {
-        let mut damaged = output::verify(directory)?;
-        if !ended {
+        let mut damaged = match arguments.repair {
+            true => output::repair(directory)?,
+            false => output::verify(directory)?,
+        };
+        if !output::has_ended(directory)? {
             damaged.push("the run has not ended; give its command again".to_owned());
         }
         if damaged.is_empty() {

@@ -40,6 +40,14 @@ impl Stop {
         Ok(stop)
     }
 
+    /// One that was asked already.
+    #[cfg(test)]
+    pub fn already() -> Self {
+        Self {
+            asked: Arc::new(AtomicBool::new(true)),
+        }
+    }
+
     #[must_use]
     pub fn asked(&self) -> bool {
         self.asked.load(Ordering::Relaxed)

@@ -1,7 +1,6 @@
 //! What the user sees on standard output and standard error, and the exit codes.
 
 use std::collections::HashSet;
-use std::fmt::Display;
 use std::io::{self, Write};
 use std::process::ExitCode;
 use std::sync::{Mutex, PoisonError};
@@ -24,6 +23,7 @@ pub enum Ending {
     Failed,
     Usage,
     Partial,
+    InUse,
     Interrupted,
 }
 
@@ -34,6 +34,7 @@ impl From<Ending> for ExitCode {
             Ending::Failed => 1,
             Ending::Usage => 2,
             Ending::Partial => 3,
+            Ending::InUse => 4,
             Ending::Interrupted => 130,
         })
     }
@@ -49,12 +50,14 @@ impl Ending {
         }
     }
 
-    /// That of a command which an error kept from beginning. Another command line mends that, but for a full disk.
+    /// That of a command which an error kept from beginning. Another command line mends that, but for a full disk and a
+    /// directory that another process has.
     #[must_use]
     pub fn before(error: &Error) -> Self {
-        match error.is_full() {
-            true => Self::Failed,
-            false => Self::Usage,
+        match error {
+            Error::InUse(_) => Self::InUse,
+            _ if error.is_full() => Self::Failed,
+            _ => Self::Usage,
         }
     }
 
@@ -63,6 +66,8 @@ impl Ending {
     pub fn amid(error: &Error) -> Self {
         match error {
             Error::Usage(_) => Self::Usage,
+            Error::InUse(_) => Self::InUse,
+            Error::Interrupted => Self::Interrupted,
             Error::Failed(_) | Error::File { .. } => Self::Failed,
         }
     }
@@ -73,7 +78,7 @@ pub fn listen(level: LogLevel) {
     let said = Said::default();
     let sink = move |level, line: &str| {
         if said.is_new(level, line) {
-            eprintln!("{}", dressed(level, line));
+            say(&dressed(level, line));
         }
     };
     set_sink(Some((most(level), Box::new(sink))));
@@ -137,16 +142,29 @@ pub fn warn(line: &str) {
 
 /// Why the command failed: shown whatever the level.
 pub fn report(error: &Error) {
-    eprintln!("{}", dressed(Level::Error, &error.to_string()));
+    say(&dressed(Level::Error, &error.to_string()));
 }
 
-/// Prints what was asked for on standard output.
+/// A line on standard error; where that is full or gone, nobody is left to be told, and the work goes on.
+fn say(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
+/// Prints what was asked for on standard output. Who closes that early has read enough.
 pub fn print(text: &str) -> Result<Ending> {
-    writeln!(io::stdout(), "{}", text.trim_end()).map_err(cannot_print)?;
-    Ok(Ending::Whole)
+    let mut out = io::stdout();
+    let printed = writeln!(out, "{}", text.trim_end()).and_then(|()| out.flush());
+    match printed {
+        Err(reason) if reason.kind() != io::ErrorKind::BrokenPipe => Err(Error::new(format!(
+            "cannot write to standard output: {reason}"
+        ))),
+        _ => Ok(Ending::Whole),
+    }
 }
 
-/// For `map_err` of what is written to standard output.
-pub fn cannot_print(reason: impl Display) -> Error {
-    Error::new(format!("cannot write to standard output: {reason}"))
+/// As [`print`], of work that is done, whether anybody can read of it or not.
+pub fn print_of_work(text: &str) {
+    if let Err(error) = print(text) {
+        warn(&error.to_string());
+    }
 }

@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 import os
 import resource
+import subprocess
 from pathlib import Path
 
 import numpy as np
+import pyarrow
+import pyarrow.parquet as parquet
 import pytest
 from conftest import (
     MODEL,
     contents,
     embed,
+    embed_arguments,
     proteins,
     report,
     rows,
@@ -234,6 +238,8 @@ def test_fp16_is_rounded_to_nearest_even(fasta: Path, tmp_path: Path):
         (["--overlap", "3"], "--on-long window"),
         (["--on-long", "window", "--outputs", "contacts"], "contacts"),
         (["--shard", "5/4"], "I from 1 to N"),
+        (["--shard", "1/4000000000"], "at most 65536"),
+        (["--model", ""], "give the id of one"),
         (["--model", "facebook/not_there"], "toolpool fetch facebook/not_there"),
     ],
 )
@@ -247,9 +253,68 @@ def test_what_makes_no_sense_is_refused_before_anything_is_written(
     assert not (tmp_path / "out").exists()
 
 
-def test_help_names_the_exit_codes():
-    text = run("--help").stdout.decode()
-    assert all(code in text for code in ["  0 ", "  1 ", "  2 ", "  3 ", "  130 "])
+@pytest.mark.parametrize("command", [[], ["embed"]])
+def test_help_names_the_exit_codes(command: list[str]):
+    text = run(*command, "--help").stdout.decode()
+    assert all(code in text for code in ["  0 ", "  1 ", "  2 ", "  3 ", "  4 ", "  130 "])
+
+
+def test_what_nobody_can_be_told_ends_no_run(fasta: Path, tmp_path: Path):
+    """Standard error that is full, or whose reader has gone; standard output of either kind."""
+    gone, kept = os.pipe()
+    os.close(gone)
+    with open("/dev/full", "wb") as full, open(kept, "wb") as pipe:
+        for number, (out, err) in enumerate(
+            [(None, full), (None, pipe), (full, None), (pipe, None), (full, pipe)]
+        ):
+            place = tmp_path / f"out{number}"
+            options = {"capture_output": False, "stdout": out, "stderr": err, "timeout": 60}
+            arguments = embed_arguments(fasta, place, "--json")
+            assert run(*arguments, **options).returncode == 0
+            assert len(rows(place).index) == 60
+        for arguments in [["devices"], ["--version"], ["completions", "bash"], ["embed", "--help"]]:
+            ended = run(*arguments, capture_output=False, stdout=pipe, stderr=subprocess.PIPE)
+            assert (ended.returncode, ended.stderr) == (0, b""), arguments
+        ended = run("devices", capture_output=False, stdout=full, stderr=subprocess.PIPE)
+        assert ended.returncode == 1 and b"No space left" in ended.stderr
+
+
+@pytest.mark.parametrize("kind", ["FASTQ", "carriage returns", "table", "brotli"])
+@pytest.mark.parametrize("way", ["file", "stdin"])
+def test_what_another_input_mends_ends_with_2(kind: str, way: str, tmp_path: Path):
+    content = {
+        "FASTQ": b"@a\nMK\n+\nII\n",
+        "carriage returns": b">a\rMK\r>b\rAC\r",
+        "table": b"id,seq\n" + b"a,MK\n" * 9999 + b'b,"MK\n',
+        "brotli": b"",
+    }[kind]
+    path = tmp_path / {"table": "it.csv", "brotli": "it.parquet"}.get(kind, "it")
+    path.write_bytes(content)
+    if kind == "brotli":
+        table = pyarrow.table({"id": ["a"], "seq": ["MK"]})
+        parquet.write_table(table, path, compression="brotli")
+    options = ["--input-format", "csv"] if kind == "table" else []
+    given, more = {"file": (path, {}), "stdin": ("-", {"input": path.read_bytes()})}[way]
+    ended = embed(given, tmp_path / "out", *options, code=2, **more)
+    assert ended.stderr.count(b"error: ") == 1
+    if kind in ("FASTQ", "brotli"):
+        assert not (tmp_path / "out").exists(), "it was known before"
+
+
+@pytest.mark.parametrize("terminal", ["dumb", None])
+def test_a_terminal_that_draws_nothing_gets_lines(
+    terminal: str | None, fasta: Path, tmp_path: Path
+):
+    environment = {key: value for key, value in os.environ.items() if key != "TERM"}
+    environment |= {"TERM": terminal} if terminal else {}
+    ours, theirs = os.openpty()
+    arguments = embed_arguments(fasta, tmp_path / "out")
+    ended = run(*arguments, capture_output=False, stderr=theirs, env=environment)
+    os.close(theirs)
+    assert ended.returncode == 0
+    said = os.read(ours, 1 << 16)
+    os.close(ours)
+    assert b"loaded esm2" in said and b"60 rows in" in said and b"\x1b" not in said
 
 
 def test_colours_are_for_terminals(fasta: Path, tmp_path: Path):

@@ -202,6 +202,8 @@ def test_devices_are_a_table_or_json():
     assert table.startswith("device") and "cpu" in table
     listed = json.loads(run("devices", "--json").stdout)
     assert listed["devices"][-1]["device"] == "cpu"
+    assert listed["devices"][0]["auto"], "every GPU, else the CPU"
+    assert listed["devices"][-1]["auto"] == (len(listed["devices"]) == 1)
 
 
 def test_bench_measures_this_machine():

@@ -298,10 +298,15 @@ def test_the_manifest_is_json_by_line(outputs):
     head = lines[0]["run"]["run"]
     assert head["settings"] == {"model": "made"}
     assert head["named"] == {"model": "lab/made", "inputs": ["proteins.fasta"]}
-    windows = [line["window"] for line in lines[1:-1]]
+    windows = [line["window"] for line in lines[1:-2]]
     assert [window["first"] for window in windows if window["kind"] == "window"] == [0, 250, 500]
     assert sum(window["done"] for window in windows) == len(DONE)
-    assert lines[-1]["end"] == {"windows": len(windows)}
+    assert lines[-2]["input"] == {"records": RECORDS}
+    end = lines[-1]["end"]
+    assert end["windows"] == len(windows)
+    of_all = {file["name"] for file in end["files"]}
+    lists = {"failures.tsv", "remarks.tsv"}
+    assert of_all == {"per_residue/index.parquet", "contacts/index.parquet"} | lists
     listed = {
         file["name"] for window in windows for shard in window["shards"] for file in shard["files"]
     }
@@ -381,25 +386,50 @@ def test_the_npy_program(outputs):
     assert float(total) == pytest.approx(sums("mean", DONE), rel=1e-5)
 
 
-FIRST_WINDOW = [index for index in DONE if index < WINDOW]
-
-
-def test_the_julia_program(outputs):
+def in_julia(title, directory):
     if not shutil.which("julia"):
         pytest.skip("julia is absent; .ci/julia installs it")
-    *parts, ident, total = printed(
-        ["julia", "--startup-file=no", "-e", program("julia")], outputs / "npy"
-    )
-    assert ("".join(parts), ident) == (f"({WIDTH},{len(FIRST_WINDOW)})", name(FIRST_WINDOW[0])[1])
-    assert float(total) == sums("mean", FIRST_WINDOW)
+    return printed(["julia", "--startup-file=no", "-e", program("julia", title)], directory)
 
 
-def test_the_c_program(outputs, tmp_path):
-    (tmp_path / "reader.c").write_text(program("c"))
-    reader = str(tmp_path / "reader")
-    subprocess.run(
-        ["cc", "-std=c11", "-Wall", "-Werror", str(tmp_path / "reader.c"), "-o", reader], check=True
-    )
-    rows, width, total = printed([reader], outputs / "npy")
-    assert (int(rows), int(width)) == (len(FIRST_WINDOW), WIDTH)
-    assert float(total) == pytest.approx(sums("mean", FIRST_WINDOW), abs=1e-3)
+def in_c(title, directory, folder):
+    (folder / "reader.c").write_text(program("c", title))
+    options = ["-std=c11", "-Wall", "-Wextra", "-Werror"]
+    subprocess.run(["cc", *options, folder / "reader.c", "-o", folder / "reader"], check=True)
+    return printed([folder / "reader"], directory)
+
+
+@pytest.mark.parametrize(("directory", "dtype"), [("parquet", "float32"), ("halves", "float16")])
+def test_the_julia_program_of_ragged_outputs(outputs, directory, dtype):
+    index, *parts, total = in_julia("# safetensors", outputs / directory)
+    assert (index, "".join(parts)) == ("42", f"({WIDTH},{len(sequence(42))})")
+    assert float(total) == sums("per_residue", DONE, dtype)
+
+
+def test_the_julia_program_of_npy(outputs):
+    *parts, ident, total = in_julia("# npy", outputs / "npy")
+    assert ("".join(parts), ident) == (f"({WIDTH},{len(DONE)})", name(DONE[0])[1])
+    assert float(total) == sums("mean", DONE)
+
+
+def test_the_c_program_of_ragged_outputs(outputs, tmp_path):
+    index, shape, total = in_c("// safetensors", outputs / "parquet", tmp_path)
+    assert (index, shape) == ("42", f"({len(sequence(42))},{WIDTH})")
+    assert float(total) == pytest.approx(sums("per_residue", DONE), abs=1e-3)
+
+
+def test_the_c_program_of_npy(outputs, tmp_path):
+    index, first_value, total = in_c("// npy", outputs / "npy", tmp_path)
+    assert (index, float(first_value)) == ("42", values(42, "mean")[0])
+    assert float(total) == pytest.approx(sums("mean", DONE), abs=1e-3)
+
+
+@pytest.mark.parametrize("format", ["parquet", "npy"])
+def test_the_programs_of_julia_and_c_read_a_run_without_rows(format, tmp_path):
+    fasta = write_fasta(tmp_path / "none.fasta", [])
+    options = ["--format", format, "--outputs", "mean,per_residue"]
+    embed(fasta, tmp_path / "out", *options)
+    title = {"parquet": "safetensors", "npy": "npy"}[format]
+    assert float(in_c(f"// {title}", tmp_path / "out", tmp_path)[-1]) == 0
+    if format == "parquet":  # of no rows there is no first, which the other prints
+        assert float(in_julia("# safetensors", tmp_path / "out")[-1]) == 0

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
+import resource
 import shutil
 import signal
 import subprocess
@@ -27,6 +29,10 @@ from conftest import (
 # `make test-long`: 100 kills of a run of 5,000.
 KILLS = int(os.environ.get("TOOLPOOL_TEST_KILLS", "8"))
 SEQUENCES = int(os.environ.get("TOOLPOOL_TEST_SEQUENCES", "300"))
+
+
+# What is said of a session's time is said twice, a moment apart.
+OF_THE_TIME = {"pool", "residues_per_s"}
 
 
 def start(*arguments: object, **options) -> subprocess.Popen:
@@ -121,17 +127,26 @@ def test_a_run_that_is_killed_between_windows_goes_on_without_them(tmp_path: Pat
 
 @pytest.mark.parametrize("wanted", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_it_well_and_the_same_command_goes_on(wanted: signal.Signals, tmp_path: Path):
-    fasta = write_fasta(tmp_path / "proteins.fasta", proteins(2000, most=60))
-    options = ["--deterministic", "--window", 20]
-    process = start(*embed_arguments(fasta, tmp_path / "out", *options))
+    records = [(name, sequence[:40]) for name, sequence in proteins(2000, most=60)]
+    records[3] = ("too long", "A" * 41)
+    fasta = write_fasta(tmp_path / "proteins.fasta", records)
+    options = ["--deterministic", "--window", 20, "--max-length", 40]
+    arguments = embed_arguments(fasta, tmp_path / "out", *options)
+    process = start(*arguments, "--json", stdout=subprocess.PIPE)
     until_windows(process, tmp_path / "out", 2)
     process.send_signal(wanted)
-    _, said = process.communicate(timeout=60)
+    printed, said = process.communicate(timeout=60)
     assert process.returncode == 130, said.decode()
     assert b"the same command goes on" in said
-    embed(fasta, tmp_path / "out", *options)
-    embed(fasta, tmp_path / "expected", *options)
+    left = report(tmp_path / "out")
+    assert left == json.loads(printed) | {key: left[key] for key in OF_THE_TIME}
+    assert left["whole"] is False and 0 < left["rows"] < 20 * windows(tmp_path / "out")
+    failed = (tmp_path / "out/failures.tsv").read_text().splitlines()[1:]
+    assert len(failed) == left["failed"] > 0
+    embed(fasta, tmp_path / "out", *options, code=3)
+    embed(fasta, tmp_path / "expected", *options, code=3)
     assert contents(tmp_path / "out") == contents(tmp_path / "expected")
+    assert report(tmp_path / "out")["whole"] is True
 
 
 def test_a_run_that_is_whole_is_not_done_again(fasta: Path, tmp_path: Path):
@@ -146,6 +161,7 @@ def test_a_run_that_is_whole_is_not_done_again(fasta: Path, tmp_path: Path):
     ("options", "said"),
     [
         (["--outputs", "bos"], "outputs"),
+        (["--outputs", "per_residue"], "outputs"),
         (["--layers", "1"], "layers"),
         (["--output-dtype", "fp16"], "values"),
         (["--max-length", "100"], "max-length"),
@@ -161,6 +177,7 @@ def test_other_options_are_refused_by_name(
     ended = run(*embed_arguments(fasta, tmp_path / "out", *options))
     assert ended.returncode in (1, 2)
     assert said in ended.stderr.decode() and "--force" in ended.stderr.decode()
+    assert "layouts" not in ended.stderr.decode(), "no word of the command's"
     assert contents(tmp_path / "out") == before
     embed(fasta, tmp_path / "out", *options, "--force")
 
@@ -176,6 +193,64 @@ def test_an_input_that_changed_is_refused(tmp_path: Path):
     write_fasta(fasta, records[:20])
     ended = embed(fasta, tmp_path / "out", "--window", 10, code=2)
     assert b"index 20 to 29 have changed" in ended.stderr
+
+
+@pytest.mark.parametrize("options", [[], ["--deterministic", "--window", 20]])
+def test_an_input_that_grew_is_refused(options: list[object], tmp_path: Path):
+    records = proteins(70)
+    fasta = write_fasta(tmp_path / "proteins.fasta", records[:60])
+    embed(fasta, tmp_path / "out", *options)
+    before = contents(tmp_path / "out")
+    write_fasta(fasta, records)
+    ended = embed(fasta, tmp_path / "out", *options, code=2)
+    assert b"goes on after the 60 records" in ended.stderr
+    assert contents(tmp_path / "out") == before
+    # Also where something has to be done again.
+    (tmp_path / "out/failures.tsv").unlink()
+    ended = embed(fasta, tmp_path / "out", *options, code=2)
+    assert b"goes on after the 60 records" in ended.stderr
+    write_fasta(fasta, records[:60])
+    embed(fasta, tmp_path / "out", *options)
+    assert contents(tmp_path / "out") == before
+
+
+def test_what_repair_finds_is_done_again(fasta: Path, tmp_path: Path):
+    options = ["--deterministic", "--window", 10]
+    embed(fasta, tmp_path / "out", *options)
+    before = contents(tmp_path / "out")
+    assert run("verify", "--repair", tmp_path / "out").returncode == 0
+    shard = tmp_path / "out/mean/00000002.parquet"
+    shard.write_bytes(bytes([shard.read_bytes()[0] ^ 1]) + shard.read_bytes()[1:])
+    for _ in range(2):
+        ended = run("verify", tmp_path / "out")
+        assert ended.returncode == 1 and b"mean/00000002.parquet" in ended.stdout
+        assert b"done again" not in ended.stdout
+    ended = run("verify", "--repair", tmp_path / "out")
+    assert ended.returncode == 1 and b"mean/00000002.parquet" in ended.stdout
+    assert b"give its command again" in ended.stdout
+    assert b"going on after 50 records" in embed(fasta, tmp_path / "out", *options).stderr
+    assert contents(tmp_path / "out") == before
+    assert run("verify", tmp_path / "out").returncode == 0
+
+
+def test_what_failed_is_done_again_on_demand(tmp_path: Path):
+    """Whether a sequence fails is up to a limit of memory here."""
+    huge = [("huge", "A" * 400_000)]
+    fasta = write_fasta(tmp_path / "proteins.fasta", proteins(20) + huge + proteins(20, seed=1))
+    options = ["--deterministic", "--window", 10, "--on-long", "whole", "--outputs", "contacts"]
+
+    def limit():
+        resource.setrlimit(resource.RLIMIT_AS, (64 << 30, resource.RLIM_INFINITY))
+
+    embed(fasta, tmp_path / "out", *options, code=3, preexec_fn=limit)
+    [failure] = (tmp_path / "out/failures.tsv").read_text().splitlines()[1:]
+    assert "400000 residues take more memory than there is" in failure and "--on-long" in failure
+    before = contents(tmp_path / "out")
+    ended = embed(fasta, tmp_path / "out", *options, "--retry-failed", code=3, preexec_fn=limit)
+    assert b"going on after 40 records" in ended.stderr, "its window, which it has alone"
+    assert contents(tmp_path / "out") == before
+    ended = embed(fasta, tmp_path / "out", *options, code=3, preexec_fn=limit)
+    assert b"going on" not in ended.stderr
 
 
 @pytest.mark.parametrize("damage", ["flip", "truncate", "delete"])
@@ -204,7 +279,7 @@ def test_two_runs_do_not_share_a_directory(tmp_path: Path):
     assert first.poll() is None, "the first still ran"
     first.kill()
     first.communicate()
-    assert second.returncode in (1, 2)
+    assert second.returncode == 4, second.stderr.decode()
     assert str(first.pid) in second.stderr.decode() or "another" in second.stderr.decode()
 
 

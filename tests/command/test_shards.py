@@ -52,6 +52,31 @@ def test_a_shard_that_is_done_again_is_the_same(tmp_path: Path):
     assert contents(tmp_path / "one") == contents(tmp_path / "two")
 
 
+def test_a_merged_directory_is_gone_on_with_by_the_command_of_the_whole(tmp_path: Path):
+    fasta = write_fasta(tmp_path / "proteins.fasta", proteins(60))
+    parts = [tmp_path / "part1", tmp_path / "part2"]
+    for index, part in enumerate(parts, 1):
+        embed(fasta, part, "--shard", f"{index}/2", "--window", 20)
+    assert run("merge", *parts, "-o", tmp_path / "merged").returncode == 0
+    assert b"going on" not in embed(fasta, tmp_path / "merged").stderr
+    shard = sorted((tmp_path / "merged/mean").glob("00000001-*"))[0]
+    shard.unlink()
+    ended = embed(fasta, tmp_path / "merged")
+    assert b"going on after 40 records" in ended.stderr
+    assert sorted(rows(tmp_path / "merged").index) == list(range(60))
+
+
+def test_a_merge_into_one_of_its_parts_is_refused_and_changes_nothing(tmp_path: Path):
+    fasta = write_fasta(tmp_path / "proteins.fasta", proteins(60))
+    parts = [tmp_path / "part1", tmp_path / "part2"]
+    for index, part in enumerate(parts, 1):
+        embed(fasta, part, "--shard", f"{index}/2")
+    before = contents(parts[0])
+    ended = run("merge", *parts, "-o", parts[0])
+    assert ended.returncode == 2 and b"--force" not in ended.stderr
+    assert contents(parts[0]) == before
+
+
 def test_a_merge_without_all_shards_is_refused(tmp_path: Path):
     fasta = write_fasta(tmp_path / "proteins.fasta", proteins(30))
     embed(fasta, tmp_path / "part1", "--shard", "1/2")

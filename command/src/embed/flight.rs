@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytemuck::{PodCastError, try_cast_slice};
+use toolpool::error::{Error as Refusal, Status};
 use toolpool::mem::{Field, Items, Results};
 use toolpool::pool::{Job, JobOptions, Pool, Progress};
 use toolpool::report::{Report, SlotReport};
@@ -158,7 +159,8 @@ impl Flight {
                         remark(warning.to_string());
                     }
                     failed.add(&whole, *item, sequence, &*model.tool)?;
-                    item_cells(&whole, *item, names)
+                    let cells = item_cells(&whole, *item, names);
+                    cells.map_err(|reason| with_way_out(reason, &whole, *item, length))
                 }
                 (Place::Pieces(of), Some((results, ranges))) => {
                     remark(format!(
@@ -240,6 +242,17 @@ impl<'a> Failed<'a> {
             }
         }
         Ok(())
+    }
+}
+
+/// Why an item of so many residues failed; a reason of the memory says nothing to a user.
+fn with_way_out(reason: String, results: &Results, item: usize, length: usize) -> String {
+    match results.error(item).map(Refusal::status) {
+        Some(Status::OutOfMemory) => format!(
+            "{length} residues take more memory than there is ({reason}); --on-long window or truncate takes less, or \
+             compute it where there is more"
+        ),
+        _ => reason,
     }
 }
 

@@ -61,14 +61,14 @@ struct Way<'a> {
 }
 
 impl Flow<'_> {
-    /// Does all windows of `reader`. Whether it came to the end, or was stopped: what was in flight is written then.
+    /// Does all windows of `reader`; what is in flight when the user stops it is written all the same.
     pub fn run(
         &self,
         reader: Reader,
         directory: &mut Directory,
         ledger: &mut Ledger,
         progress: &mut progress::Progress,
-    ) -> Result<bool> {
+    ) -> Result<()> {
         let mut way = Way {
             flow: self,
             ledger,
@@ -98,7 +98,7 @@ impl Flow<'_> {
 }
 
 /// The writer's error came first, where there is one: the other is that it had gone.
-fn finish(writer: ScopedJoinHandle<'_, Result<()>>, ended: Result<bool>) -> Result<bool> {
+fn finish(writer: ScopedJoinHandle<'_, Result<()>>, ended: Result<()>) -> Result<()> {
     match writer.join() {
         Ok(written) => written.and(ended),
         Err(panic) => std::panic::resume_unwind(panic),
@@ -146,8 +146,8 @@ fn write(
 }
 
 impl Way<'_> {
-    /// Until everything is with the writer. Whether that is all of the input.
-    fn go(&mut self, writer: SyncSender<Rows>, written: Receiver<Written>) -> Result<bool> {
+    /// Until everything is with the writer.
+    fn go(&mut self, writer: SyncSender<Rows>, written: Receiver<Written>) -> Result<()> {
         let mut read_error = None;
         loop {
             written
@@ -190,7 +190,8 @@ impl Way<'_> {
             .for_each(|written| self.ledger.written(written));
         match read_error {
             Some(error) => Err(error),
-            None => Ok(!self.stopped),
+            None if self.stopped => Err(Error::Interrupted),
+            None => Ok(()),
         }
     }
 
@@ -201,10 +202,12 @@ impl Way<'_> {
         }
         self.stopped = true;
         self.tasks = None;
-        terminal::note(&format!(
-            "finishing {} in flight; once more to stop at once, which loses them",
-            count(self.flights.len() as u64, "window")
-        ));
+        if !self.flights.is_empty() {
+            terminal::note(&format!(
+                "finishing {} in flight; once more to stop at once, which loses them",
+                count(self.flights.len() as u64, "window")
+            ));
+        }
     }
 
     fn next_task(&mut self) -> Result<Option<Task>> {
@@ -333,7 +336,7 @@ fn snapshot(
         slots: slots.collect(),
         records: counts.resumed + counts.records + sum(|job| job.done),
         saved: counts.saved + sum(|job| job.total - job.unique),
-        failed: counts.failed + sum(|job| job.failed),
+        failed: ledger.failed_before + counts.failed + sum(|job| job.failed),
         share: way.as_ref().map(|(_, done, total)| (done / total).min(1.0)),
         elapsed,
         remaining: way.and_then(|(bytes, done, total)| {

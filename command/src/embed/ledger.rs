@@ -25,6 +25,8 @@ pub struct Ledger {
     failed_residues: Vec<u64>,
     pub lengths: Histogram,
     pub counts: Counts,
+    /// Records that failed in earlier sessions.
+    pub failed_before: u64,
 }
 
 /// Records.
@@ -43,7 +45,7 @@ pub struct Counts {
 
 impl Ledger {
     #[must_use]
-    pub fn new(resumed: u64) -> Self {
+    pub fn new(resumed: u64, failed_before: u64) -> Self {
         Self {
             began: Instant::now(),
             report: Report::default(),
@@ -53,6 +55,7 @@ impl Ledger {
                 resumed,
                 ..Counts::default()
             },
+            failed_before,
         }
     }
 
@@ -133,13 +136,13 @@ impl Ledger {
         &self.report.slots
     }
 
-    /// The files beside the shards.
+    /// The files beside the shards, of a run that is whole now or is not.
     #[must_use]
-    pub fn summary(&self, totals: Totals) -> Summary {
+    pub fn summary(&self, totals: Totals, whole: bool) -> Summary {
         let report = self.report();
         let picture =
             report.timeline_above(histogram::HEIGHT, |svg, top| self.lengths.draw(svg, top));
-        let json = format!("{:#}\n", self.json(totals));
+        let json = format!("{:#}\n", self.json(totals, whole));
         vec![
             ("report.json", json.into_bytes()),
             ("trace.json", report.trace().into_bytes()),
@@ -149,10 +152,11 @@ impl Ledger {
 
     /// The figures for machines.
     #[must_use]
-    pub fn json(&self, totals: Totals) -> Value {
+    pub fn json(&self, totals: Totals, whole: bool) -> Value {
         let report = self.report();
         let session: Value = serde_json::from_str(&report.json()).unwrap_or_default();
         json!({
+            "whole": whole,
             "rows": totals.rows,
             "failed": totals.failed,
             "remarked": totals.remarked,

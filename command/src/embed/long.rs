@@ -34,6 +34,13 @@ impl Pieces {
         length > self.most
     }
 
+    /// How many pieces there are at most for so many residues of a sequence as a piece has: one that is just too long has
+    /// two, a longer one about one a step.
+    pub fn density(&self) -> usize {
+        let Self { most, overlap } = *self;
+        most.div_ceil(most - overlap).max(2)
+    }
+
     /// The pieces of a sequence that is cut. All are of the same length: the last begins earlier where it must.
     pub fn of(&self, length: usize) -> impl Iterator<Item = Range<usize>> + use<> {
         let Self { most, overlap } = *self;
@@ -97,7 +104,9 @@ mod tests {
         for most in 1..9_u32 {
             for overlap in 0..most {
                 for length in most as usize + 1..40 {
+                    let density = Pieces::new(most, overlap).unwrap().density();
                     let pieces = pieces(most, overlap, length);
+                    assert!(pieces.len() * most as usize <= density * length);
                     assert_eq!((pieces[0].start, pieces.last().unwrap().end), (0, length));
                     assert!(pieces.iter().all(|piece| piece.len() == most as usize));
                     for pair in pieces.windows(2) {

@@ -12,6 +12,7 @@ mod seen;
 mod sizing;
 
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::fs;
 use std::sync::Arc;
 
@@ -22,7 +23,7 @@ use toolpool::report::words::{count, whole};
 use crate::args::{Embed, LogLevel};
 use crate::error::{Error, Result};
 use crate::input::{self, Input};
-use crate::output::{Directory, Named, Run, Summary, Totals};
+use crate::output::{Directory, Named, Run, Summary, Totals, WINDOW_OF_PARTS, Watch};
 use crate::progress::Progress;
 use crate::stop::Stop;
 use crate::terminal::{self, Ending, Work};
@@ -32,24 +33,23 @@ use flow::Flow;
 use ledger::Ledger;
 use model::Model;
 use reader::Reader;
-use sizing::{Sizes, Sizing};
+use sizing::Sizing;
 
 /// Records of a window where windows must not depend on the machine.
 const FIXED_WINDOW: u32 = 1024;
 
 /// Embeds the input, or what is left of it.
 pub fn embed(arguments: &Embed, level: LogLevel) -> Result<Work<'_>> {
-    let stop = Stop::on_signals()?;
-    let input = open_input(arguments)?;
+    let mut input = open_input(arguments)?;
     let model = Model::open(arguments)?;
     let pool = tool::pool(&arguments.computing.devices)?;
+    input.begin()?;
     let directory = Directory::open(
         &arguments.output,
         &description(arguments, &model, &pool),
         arguments.force,
     )?;
     let ready = Ready {
-        stop,
         input,
         model,
         pool,
@@ -60,7 +60,6 @@ pub fn embed(arguments: &Embed, level: LogLevel) -> Result<Work<'_>> {
 
 /// What a run needs.
 struct Ready {
-    stop: Stop,
     input: Input,
     model: Model,
     pool: Pool,
@@ -70,89 +69,147 @@ struct Ready {
 /// Does what is not done.
 fn go_on(arguments: &Embed, level: LogLevel, ready: Ready) -> Result<Ending> {
     let Ready {
-        stop,
         input,
         model,
         pool,
         mut directory,
     } = ready;
+    // Until now a signal ended the process at once: nothing was under way.
+    let stop = Stop::on_signals()?;
     directory
         .notes()
         .iter()
         .for_each(|note| terminal::warn(note));
+    if arguments.retry_failed {
+        directory.forget_failed()?;
+    }
     let had_ended = directory.has_ended();
     let resumed = directory.finished().iter().map(|line| line.count).sum();
     if resumed > 0 && !had_ended {
         terminal::note(&format!("going on after {}", count(resumed, "record")));
     }
-
-    let mut ledger = Ledger::new(resumed);
     let mut progress = Progress::new(pool.slots(), level);
-    let flow = Flow {
-        options: JobOptions {
-            deterministic: arguments.deterministic,
-            ..JobOptions::default()
+    let mut session = Session {
+        arguments,
+        ledger: Ledger::new(resumed, directory.totals().failed),
+        flow: Flow {
+            options: JobOptions {
+                deterministic: arguments.deterministic,
+                ..JobOptions::default()
+            },
+            sizing: Arc::new(sizing(arguments, &model, &pool)),
+            bytes_total: input.bytes_total(),
+            stop: &stop,
+            model: &model,
+            pool: &pool,
         },
-        sizing: Arc::new(sizing(arguments, &model, &pool)),
-        bytes_total: input.bytes_total(),
-        stop: &stop,
-        model: &model,
-        pool: &pool,
+        directory,
+        had_ended,
     };
-    let mut run = |input: Input, directory: &mut Directory, only: Option<Vec<u64>>| {
-        let reader = reader(arguments, &flow, input, directory, only);
-        flow.run(reader, directory, &mut ledger, &mut progress)
-    };
-    let mut complete = run(input, &mut directory, None)?;
-    if complete {
-        let alike = directory.duplicates()?;
-        if !alike.is_empty() {
-            complete = run(
-                open_again(arguments, alike.len())?,
-                &mut directory,
-                Some(alike),
-            )?;
-        }
-    }
+    let worked = session.work(input, &mut progress);
     drop(progress);
-    if !complete {
-        let done = directory.totals();
-        terminal::note(&format!(
-            "stopped with {} done; the same command goes on from there",
-            count(done.rows + done.failed, "record")
-        ));
-        return Ok(Ending::Interrupted);
+    match worked {
+        Ok(totals) => Ok(session.end(totals)),
+        Err(Error::Interrupted) => session.pause(),
+        Err(error) => Err(error),
     }
-    // What the session said that ended the run says more than that there was nothing left to do.
-    let is_news = !had_ended || ledger.counts.windows > 0;
-    end(arguments, directory, &ledger, is_news)
 }
 
-/// Makes the directory whole, and says what it holds; where that is no news, the summary that is there stays.
-fn end(
-    arguments: &Embed,
-    mut directory: Directory,
-    ledger: &Ledger,
-    is_news: bool,
-) -> Result<Ending> {
-    if arguments.sort {
-        directory.sort()?;
+/// A run from one start of the command to its end.
+struct Session<'a> {
+    arguments: &'a Embed,
+    flow: Flow<'a>,
+    directory: Directory,
+    ledger: Ledger,
+    /// Whether the run had ended before.
+    had_ended: bool,
+}
+
+impl Session<'_> {
+    /// Does all that is left of the run, and makes the directory whole.
+    fn work(&mut self, input: Input, progress: &mut Progress) -> Result<Totals> {
+        self.compute(input, None, progress)?;
+        let stop = self.flow.stop;
+        let alike = self
+            .directory
+            .duplicates(&mut Onlooker { progress, stop })?;
+        if !alike.is_empty() {
+            let again = open_again(self.arguments, alike.len())?;
+            self.compute(again, Some(alike), progress)?;
+        }
+        let watch = &mut Onlooker { progress, stop };
+        if self.arguments.sort {
+            self.directory.sort(watch)?;
+        }
+        let summary = self.summary(true);
+        self.directory.finish(&summary, watch)
     }
-    let totals = directory.totals();
-    let summary = match is_news {
-        true => ledger.summary(totals),
-        false => Summary::new(),
-    };
-    let totals = directory.finish(&summary)?;
-    remark(arguments, totals);
-    if arguments.json {
-        let earlier = (!is_news).then(|| earlier_report(arguments));
-        let now = || format!("{:#}", ledger.json(totals));
-        terminal::print(&earlier.flatten().unwrap_or_else(now))?;
-    } else if ledger.counts.windows > 0 {
-        terminal::print(&ledger.table())?;
+
+    fn compute(
+        &mut self,
+        input: Input,
+        only: Option<Vec<u64>>,
+        progress: &mut Progress,
+    ) -> Result<()> {
+        let reader = reader(self.arguments, &self.flow, input, &self.directory, only);
+        self.flow
+            .run(reader, &mut self.directory, &mut self.ledger, progress)
     }
-    Ok(Ending::of(totals))
+
+    /// Whether it has more to say than the session that ended the run, that there was nothing left to do.
+    fn is_news(&self) -> bool {
+        !self.had_ended || self.ledger.counts.windows > 0
+    }
+
+    /// What it leaves in the directory; where it is no news, what is there stays.
+    fn summary(&self, whole: bool) -> Summary {
+        match self.is_news() {
+            true => self.ledger.summary(self.directory.totals(), whole),
+            false => Summary::new(),
+        }
+    }
+
+    /// Says what is in the directory, which is whole.
+    fn end(&self, totals: Totals) -> Ending {
+        remark(self.arguments, totals);
+        self.print(totals, true);
+        Ending::of(totals)
+    }
+
+    /// Says how far it is, here and in the directory, and how to go on.
+    fn pause(&self) -> Result<Ending> {
+        let totals = self.directory.pause(&self.summary(false))?;
+        terminal::note(&format!(
+            "stopped with {} done; the same command goes on from there",
+            count(totals.rows + totals.failed, "record")
+        ));
+        self.print(totals, false);
+        Ok(Ending::Interrupted)
+    }
+
+    /// Prints what it did.
+    fn print(&self, totals: Totals, whole: bool) {
+        if self.arguments.json {
+            let earlier = (!self.is_news()).then(|| earlier_report(self.arguments));
+            let now = || format!("{:#}", self.ledger.json(totals, whole));
+            terminal::print_of_work(&earlier.flatten().unwrap_or_else(now));
+        } else if self.ledger.counts.windows > 0 {
+            terminal::print_of_work(&self.ledger.table());
+        }
+    }
+}
+
+/// Shows what takes long after all is computed, until the user wants it to end.
+struct Onlooker<'a> {
+    progress: &'a mut Progress,
+    stop: &'a Stop,
+}
+
+impl Watch for Onlooker<'_> {
+    fn look(&mut self, doing: &'static str, done: usize, of: usize) -> bool {
+        self.progress.tick_work(doing, done, of);
+        !self.stop.asked()
+    }
 }
 
 /// The summary of the session that did the last of a run.
@@ -219,8 +276,7 @@ fn reader(
     directory: &Directory,
     only: Option<Vec<u64>>,
 ) -> Reader {
-    let finished = directory.finished().to_vec();
-    let reader = Reader::new(input, Arc::clone(&flow.sizing), finished);
+    let reader = Reader::new(input, Arc::clone(&flow.sizing), directory);
     let reader = match arguments.shard {
         Some(part) => reader.dealing(Deal::new(part), Arc::clone(&flow.model.tool)),
         None => reader,
@@ -241,15 +297,11 @@ fn fixed_window(arguments: &Embed) -> Option<u32> {
 }
 
 fn sizing(arguments: &Embed, model: &Model, pool: &Pool) -> Sizing {
-    let sizes = Sizes {
-        record: model.record_bytes,
-        residue: model.residue_bytes,
-    };
     match fixed_window(arguments) {
-        Some(records) => Sizing::fixed(records as usize, sizes),
+        Some(records) => Sizing::fixed(records as usize, model.sizes),
         None => {
             let budget = usize::try_from(model.tool.limits().budget).unwrap_or(usize::MAX);
-            Sizing::learnt(sizes, budget.saturating_mul(pool.slots().len()))
+            Sizing::learnt(model.sizes, budget.saturating_mul(pool.slots().len()))
         }
     }
 }
@@ -270,12 +322,20 @@ fn dtypes(arguments: &Embed, slots: &[Slot]) -> String {
     }
 }
 
+/// As people read it; letters that are not of UTF-8 are replaced.
+fn shown(path: &OsString) -> String {
+    path.display().to_string()
+}
+
 fn description(arguments: &Embed, model: &Model, pool: &Pool) -> Run {
     let mut settings = model.settings.clone();
     settings.insert("dtype".to_owned(), dtypes(arguments, pool.slots()));
-    if arguments.deterministic || arguments.shard.is_some() {
-        let window = fixed_window(arguments).unwrap_or_default();
-        settings.insert("window".to_owned(), window.to_string());
+    let name = match arguments.deterministic {
+        true => Some("window"),
+        false => arguments.shard.map(|_| WINDOW_OF_PARTS),
+    };
+    if let (Some(name), Some(window)) = (name, fixed_window(arguments)) {
+        settings.insert(name.to_owned(), window.to_string());
     }
     Run {
         outputs: model.outputs.clone(),
@@ -285,7 +345,24 @@ fn description(arguments: &Embed, model: &Model, pool: &Pool) -> Run {
         settings,
         named: Named {
             model: arguments.model.clone(),
-            inputs: arguments.inputs.clone(),
+            inputs: arguments.inputs.iter().map(shown).collect(),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_takes_long_goes_on_until_the_user_wants_it_to_end() {
+        for (stop, goes_on) in [(Stop::default(), true), (Stop::already(), false)] {
+            let mut progress = Progress::new(&[], LogLevel::Error);
+            let mut watch = Onlooker {
+                progress: &mut progress,
+                stop: &stop,
+            };
+            assert_eq!(watch.look("sorting", 1, 2), goes_on);
+        }
     }
 }

@@ -11,6 +11,7 @@ use toolpool::tool::Tool;
 use xxhash_rust::xxh3::Xxh3;
 
 use super::long::Pieces;
+use super::sizing::Sizes;
 use crate::args::{Embed, OnLong, written};
 use crate::error::{Error, Result};
 use crate::hub;
@@ -28,9 +29,8 @@ pub struct Model {
     pub long: Option<Long>,
     /// In the order in which they were asked for, layer by layer.
     pub outputs: Vec<Output>,
-    /// What the outputs of a record take at least, in bytes, and of each of its residues.
-    pub record_bytes: usize,
-    pub residue_bytes: usize,
+    /// What the outputs of a record take, and of each of its residues.
+    pub sizes: Sizes,
     /// All on which the values depend.
     pub settings: BTreeMap<String, String>,
 }
@@ -78,13 +78,12 @@ impl Model {
             }),
             None => None,
         };
-        let (record_bytes, residue_bytes) = sizes(arguments, &config, layers.len());
+        let layer = layers.len() * config.hidden_size * FLOAT;
         Ok(Self {
+            sizes: sizes(arguments, layer, long.as_ref().map(|long| long.pieces)),
             tool,
             long,
             outputs: named(&arguments.outputs, &layers, config.hidden_size),
-            record_bytes,
-            residue_bytes,
             settings: settings(arguments, &directory, &layers)?,
         })
     }
@@ -193,17 +192,36 @@ fn named(outputs: &[String], layers: &[i64], width: usize) -> Vec<Output> {
     named
 }
 
-fn sizes(arguments: &Embed, config: &Config, layers: usize) -> (usize, usize) {
-    let (mut record, mut residue) = (0, 0);
-    for output in &arguments.outputs {
+/// What the outputs take while a window is in memory, where a row of all layers takes so many bytes. If all residues
+/// may be of sequences that run in pieces, they have the outputs of these beside their own.
+fn sizes(arguments: &Embed, layer: usize, pieces: Option<Pieces>) -> Sizes {
+    let most = arguments.max_length as usize;
+    let own = sizes_of(&arguments.outputs, layer, most);
+    let Some(pieces) = pieces else {
+        return own;
+    };
+    let of_piece = sizes_of(&of_pieces(&arguments.outputs), layer, most);
+    let piece = of_piece.record + of_piece.residue * most;
+    Sizes {
+        residue: own.residue + (piece * pieces.density()).div_ceil(most),
+        ..own
+    }
+}
+
+fn sizes_of(outputs: &[String], layer: usize, most: usize) -> Sizes {
+    let mut sizes = Sizes {
+        record: 0,
+        residue: 0,
+    };
+    for output in outputs {
         match output.as_str() {
-            "mean" | "bos" => record += layers * config.hidden_size * FLOAT,
-            "per_residue" => residue += layers * config.hidden_size * FLOAT,
-            "logits" => residue += ALPHABET * FLOAT,
-            _ => residue += arguments.max_length as usize * FLOAT,
+            "mean" | "bos" => sizes.record += layer,
+            "per_residue" => sizes.residue += layer,
+            "logits" => sizes.residue += ALPHABET * FLOAT,
+            _ => sizes.residue += most * FLOAT,
         }
     }
-    (record, residue)
+    sizes
 }
 
 fn settings(
@@ -281,7 +299,10 @@ fn add(path: &Path, digest: &mut Xxh3) -> std::io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
     use super::*;
+    use crate::args::{Command, Toolpool};
 
     fn names(outputs: &[&str], layers: &[i64]) -> Vec<String> {
         let outputs: Vec<String> = outputs.iter().map(ToString::to_string).collect();
@@ -311,6 +332,44 @@ mod tests {
                     .contains("0 (the embedding) to 6")
             );
         }
+    }
+
+    /// Of a model whose layers are 1,280 wide.
+    fn residue_bytes(arguments: &[&str]) -> usize {
+        let arguments = [&["toolpool", "embed", "-", "-m", "x", "-o", "y"], arguments].concat();
+        let Some(Command::Embed(embed)) = Toolpool::parse_from(arguments).command else {
+            unreachable!("embed was asked for");
+        };
+        sizes(&embed, 1280 * FLOAT, long_pieces(&embed).unwrap()).residue
+    }
+
+    #[test]
+    fn what_runs_in_pieces_takes_what_the_pieces_take() {
+        let row = 1280 * FLOAT;
+        let of = |outputs, overlap| {
+            residue_bytes(&[
+                "--outputs",
+                outputs,
+                "--on-long",
+                "window",
+                "--overlap",
+                overlap,
+            ])
+        };
+        assert_eq!(residue_bytes(&[]), 0);
+        assert_eq!(
+            of("mean", "511"),
+            2 * row,
+            "half of them twice, before the mean"
+        );
+        assert_eq!(of("per_residue", "511"), 3 * row, "and once joined");
+        assert_eq!(of("mean", "1021"), 1022 * row, "a piece a residue");
+        assert_eq!(of("mean,logits", "511"), 2 * row + 3 * ALPHABET * FLOAT);
+        assert_eq!(
+            of("bos", "511"),
+            (2 * row).div_ceil(1022),
+            "two pieces in 1022 residues"
+        );
     }
 
     #[test]

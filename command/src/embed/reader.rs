@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::Arc;
 
+use toolpool::report::words::count;
 use toolpool::tool::Tool;
 
 use super::deal::Deal;
@@ -11,7 +12,7 @@ use super::seen::Seen;
 use super::sizing::Sizing;
 use crate::error::{Error, Result};
 use crate::input::{self, Input, Limit};
-use crate::output::WindowLine;
+use crate::output::{Directory, WindowLine};
 use crate::rows::Outcome;
 use crate::terminal;
 use crate::tool::measure;
@@ -33,6 +34,8 @@ pub struct Reader {
     sizing: Arc<Sizing>,
     /// By number.
     finished: Vec<WindowLine>,
+    /// How many records the input has, if it was read to its end once.
+    records: Option<u64>,
     /// Where in `finished` the next window would be.
     next: usize,
     /// Number and first position of the next window.
@@ -46,13 +49,28 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// `finished` are the windows that need not be done, by number.
+    /// Of what `directory` holds, the windows that are there need not be done.
     #[must_use]
-    pub fn new(input: Input, sizing: Arc<Sizing>, finished: Vec<WindowLine>) -> Self {
+    pub fn new(input: Input, sizing: Arc<Sizing>, directory: &Directory) -> Self {
+        Self::after(
+            input,
+            sizing,
+            directory.finished().to_vec(),
+            directory.records(),
+        )
+    }
+
+    fn after(
+        input: Input,
+        sizing: Arc<Sizing>,
+        finished: Vec<WindowLine>,
+        records: Option<u64>,
+    ) -> Self {
         Self {
             input,
             sizing,
             finished,
+            records,
             next: 0,
             number: 0,
             first: 0,
@@ -86,6 +104,9 @@ impl Reader {
         let mut begin = self.input.bytes_read();
         while self.input.fill(&mut window, self.limit())? {
             (self.number, self.first) = (window.number + 1, window.first + window.len() as u64);
+            if let Some(records) = self.records.filter(|&records| records < self.first) {
+                return Err(another_length("goes on after", records));
+            }
             let digest = input::digest(&window);
             let done = self
                 .finished
@@ -112,8 +133,11 @@ impl Reader {
             }
             begin = self.input.bytes_read();
         }
-        match self.finished.get(self.next) {
-            Some(line) => Err(changed(line, "the input ends before them")),
+        if let Some(line) = self.finished.get(self.next) {
+            return Err(changed(line, "the input ends before them"));
+        }
+        match self.records.filter(|&records| self.first < records) {
+            Some(records) => Err(another_length("ends before the last of", records)),
             None => Ok(None),
         }
     }
@@ -164,8 +188,8 @@ impl Reader {
         if !self.seen.add(hash, position) && !self.full {
             self.full = true;
             terminal::note(&format!(
-                "from index {position} on, new sequences are not remembered: duplicates of them in later windows are \
-                 computed again"
+                "from index {position} on, not every new sequence is remembered: duplicates of the others in later \
+                 windows are computed again"
             ));
         }
     }
@@ -196,11 +220,22 @@ fn check(line: &WindowLine, window: &Window, digest: u128) -> Result<()> {
 }
 
 fn changed(line: &WindowLine, how: &str) -> Error {
+    let last = line.first + line.count.saturating_sub(1);
+    another(&format!(
+        "the records of index {} to {last} have changed ({how})",
+        line.first
+    ))
+}
+
+fn another_length(how: &str, records: u64) -> Error {
+    let records = count(records, "record");
+    another(&format!("it {how} the {records} that were its whole"))
+}
+
+fn another(how: &str) -> Error {
     Error::usage(format!(
-        "the input is not what this directory was made from: the records of index {} to {} have changed ({how}); \
-         give the input of before, another directory, or --force to begin anew",
-        line.first,
-        line.first + line.count.saturating_sub(1)
+        "the input is not what this directory was made from: {how}; give the input of before, another directory, or \
+         --force to begin anew"
     ))
 }
 
@@ -259,7 +294,12 @@ mod tests {
             record: 1,
             residue: 1,
         };
-        Reader::new(open(file), Arc::new(Sizing::learnt(sizes, 1)), finished)
+        Reader::after(
+            open(file),
+            Arc::new(Sizing::learnt(sizes, 1000)),
+            finished,
+            None,
+        )
     }
 
     fn tasks(mut reader: Reader) -> Result<Vec<(u64, u64, Vec<Outcome>)>> {
@@ -308,6 +348,32 @@ mod tests {
                 "{error}"
             );
         }
+    }
+
+    #[test]
+    fn an_input_that_was_read_to_its_end_once_stays_as_long() {
+        let whole = file(&SEQUENCES);
+        let after = |given: &[&str], done: &[u64]| {
+            let given = file(given);
+            let reader = reader(&given, lines(&whole, done));
+            tasks(Reader {
+                records: Some(SEQUENCES.len() as u64),
+                ..reader
+            })
+        };
+        let all = [0, 1, 2, 3, 4, 5];
+        assert_eq!(after(&SEQUENCES, &all).unwrap(), []);
+        assert_eq!(after(&SEQUENCES, &all[..5]).unwrap().len(), 1);
+        let longer = [&SEQUENCES[..], &["W"]].concat();
+        for done in [&all[..], &all[..5], &[]] {
+            let error = after(&longer, done).unwrap_err().to_string();
+            assert!(error.contains("goes on after the 12 records"), "{error}");
+        }
+        let error = after(&SEQUENCES[..11], &all[..5]).unwrap_err().to_string();
+        assert!(
+            error.contains("ends before the last of the 12 records"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -3,12 +3,15 @@
 use hashbrown::HashTable;
 use xxhash_rust::xxh3::xxh3_64;
 
-/// As many as fill a table of 8 Mi places: about 110 MB.
-const MOST: usize = (8 << 20) / 8 * 7;
+/// A table that grows is in memory twice: many small ones, which do that one after the other, hardly are.
+const TABLES: usize = 64;
+/// As many in each as fill 8 Mi places in all: about 110 MB.
+const MOST: usize = (8 << 20) / TABLES / 8 * 7;
 
 /// The first positions of sequences.
 pub struct Seen {
-    table: HashTable<Entry>,
+    tables: [HashTable<Entry>; TABLES],
+    /// Of a table.
     most: usize,
 }
 
@@ -28,7 +31,7 @@ impl Entry {
 impl Default for Seen {
     fn default() -> Self {
         Self {
-            table: HashTable::new(),
+            tables: std::array::from_fn(|_| HashTable::new()),
             most: MOST,
         }
     }
@@ -44,7 +47,7 @@ impl Seen {
     /// Where a sequence of this hash was first.
     #[must_use]
     pub fn first(&self, hash: u64) -> Option<u64> {
-        let entry = self.table.find(hash, |entry| entry.hash() == hash)?;
+        let entry = self.tables[table(hash)].find(hash, |entry| entry.hash() == hash)?;
         Some(u64::from(entry.position))
     }
 
@@ -53,16 +56,22 @@ impl Seen {
         let Ok(position) = u32::try_from(position) else {
             return false;
         };
-        if self.table.len() == self.most {
+        let table = &mut self.tables[table(hash)];
+        if table.len() == self.most {
             return false;
         }
         let entry = Entry {
             hash: [hash as u32, (hash >> 32) as u32],
             position,
         };
-        self.table.insert_unique(hash, entry, Entry::hash);
+        table.insert_unique(hash, entry, Entry::hash);
         true
     }
+}
+
+/// Which table a hash is in, by bits that the tables themselves look at last.
+fn table(hash: u64) -> usize {
+    (hash >> 40) as usize % TABLES
 }
 
 #[cfg(test)]
@@ -75,13 +84,27 @@ mod tests {
             most: 2,
             ..Seen::default()
         };
-        let hashes = [b"MKT".as_slice(), b"", b"GAV"].map(Seen::hash);
+        let hashes = [1, 2, 3];
         assert!(seen.add(hashes[0], 7) && seen.add(hashes[1], u64::from(u32::MAX)));
         assert!(!seen.add(hashes[2], 9), "it is full");
         assert_eq!(
             hashes.map(|hash| seen.first(hash)),
             [Some(7), Some(u64::from(u32::MAX)), None]
         );
+    }
+
+    #[test]
+    fn every_sequence_is_found_where_it_was_first() {
+        let mut seen = Seen::default();
+        let hashes = || (0..100_000_u64).map(|number| Seen::hash(&number.to_le_bytes()));
+        for (position, hash) in hashes().enumerate() {
+            assert!(seen.add(hash, position as u64));
+        }
+        for (position, hash) in hashes().enumerate() {
+            assert_eq!(seen.first(hash), Some(position as u64));
+        }
+        let sizes = seen.tables.iter().map(HashTable::len);
+        assert!(sizes.max() < Some(2 * 100_000 / TABLES), "they are alike");
     }
 
     #[test]

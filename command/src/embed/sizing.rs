@@ -7,9 +7,8 @@ use crate::input::Limit;
 
 /// A window is about so much work: what a crash costs, at most, for each window in flight.
 const WORK: Duration = Duration::from_secs(60);
-/// Records of the first window, so that the first checkpoint comes soon.
-const FEWEST: usize = 256;
-const MOST_RECORDS: usize = 65_536;
+const FEWEST_RECORDS: usize = 256;
+const MOST_RECORDS: usize = 32_768;
 const MOST_RESIDUES: usize = 8 << 20;
 /// What the outputs of a window may take; several windows are in memory at a time.
 const MOST_BYTES: usize = 48 << 20;
@@ -27,8 +26,9 @@ pub struct Sizes {
 pub enum Sizing {
     /// All alike, whatever the machine: for runs that must be cut alike.
     Fixed(Limit),
-    /// By the speed so far.
+    /// By the speed so far; until it is known, a batch for each slot, however slow it is.
     Learnt {
+        first: Limit,
         most: Limit,
         speed: Mutex<Option<f64>>,
     },
@@ -46,13 +46,18 @@ impl Sizing {
     #[must_use]
     pub fn learnt(sizes: Sizes, batches: usize) -> Self {
         let enough = batches.saturating_mul(BATCHES);
+        let most = Limit {
+            records: (MOST_BYTES / sizes.record.max(1)).clamp(FEWEST_RECORDS, MOST_RECORDS),
+            residues: (MOST_BYTES / sizes.residue.max(1))
+                .min(MOST_RESIDUES)
+                .max(enough),
+        };
         Self::Learnt {
-            most: Limit {
-                records: (MOST_BYTES / sizes.record.max(1)).clamp(FEWEST, MOST_RECORDS),
-                residues: (MOST_BYTES / sizes.residue.max(1))
-                    .min(MOST_RESIDUES)
-                    .max(enough),
+            first: Limit {
+                residues: batches.min(most.residues),
+                ..most
             },
+            most,
             speed: Mutex::default(),
         }
     }
@@ -71,11 +76,9 @@ impl Sizing {
     pub fn limit(&self) -> Limit {
         match self {
             Self::Fixed(limit) => *limit,
-            Self::Learnt { most, speed } => match speed.lock().ok().and_then(|speed| *speed) {
-                None => Limit {
-                    records: FEWEST,
-                    ..*most
-                },
+            Self::Learnt { first, most, speed } => match speed.lock().ok().and_then(|speed| *speed)
+            {
+                None => *first,
                 Some(speed) => Limit {
                     residues: ((speed * WORK.as_secs_f64()) as usize).clamp(1, most.residues),
                     ..*most
@@ -95,9 +98,9 @@ mod tests {
     };
 
     #[test]
-    fn the_first_window_is_small_and_the_next_a_minute_of_work() {
+    fn the_first_window_is_a_batch_a_slot_and_the_next_a_minute_of_work() {
         let sizing = Sizing::learnt(MEANS, 8192);
-        assert_eq!(sizing.limit().records, FEWEST);
+        assert_eq!(sizing.limit().residues, 8192);
         sizing.learn(60_000, Duration::from_secs(2));
         assert_eq!(sizing.limit().residues, 1_800_000);
         sizing.learn(u64::MAX, Duration::from_secs(1));

@@ -4,6 +4,7 @@ use std::io::{self, BufReader, Cursor, ErrorKind, Read};
 
 use flate2::bufread::MultiGzDecoder;
 
+use super::source::Source;
 use crate::error::{Error, Result};
 
 /// What is read at once.
@@ -12,26 +13,35 @@ const BUFFER: usize = 256 << 10;
 /// Bytes from somewhere.
 pub type Bytes = Box<dyn Read + Send>;
 
-/// What `bytes` hold, decompressed. `name` is for messages.
-pub fn decompress(bytes: Bytes, name: &str) -> Result<Bytes> {
-    let (magic, bytes) = peek(bytes, 14, name)?;
-    let refuse = |kind: &str, tool: &str| {
-        Err(Error::new(format!(
-            "{name} is {kind}, which is not read; decompress it: {tool} {name} | toolpool embed -"
+/// What the bytes of `source` hold, decompressed; it is told what unpacks them.
+pub fn decompress(bytes: Bytes, source: &mut Source) -> Result<Bytes> {
+    let (magic, bytes) = peek(bytes, 14, &source.name)?;
+    let refuse = |kind: &str, unpack: &str| {
+        Err(Error::usage(format!(
+            "{} is {kind}, which is not read; unpack it: {}",
+            source.name,
+            source.through(unpack)
         )))
     };
     match magic[..] {
-        [0x1f, 0x8b, _, flags, .., b'B', b'C'] if flags & 4 != 0 => Ok(Box::new(
-            MultiGzDecoder::new(buffered(Box::new(Bgzip::new(bytes)))),
-        )),
-        [0x1f, 0x8b, ..] => Ok(Box::new(MultiGzDecoder::new(buffered(bytes)))),
+        [0x1f, 0x8b, _, flags, .., b'B', b'C'] if flags & 4 != 0 => {
+            source.unpacked_by = Some("gzip -dc");
+            let bytes = Box::new(Bgzip::new(bytes));
+            Ok(Box::new(MultiGzDecoder::new(buffered(bytes))))
+        }
+        [0x1f, 0x8b, ..] => {
+            source.unpacked_by = Some("gzip -dc");
+            Ok(Box::new(MultiGzDecoder::new(buffered(bytes))))
+        }
         [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => {
+            source.unpacked_by = Some("zstd -dc");
             let decoder = zstd::Decoder::with_buffer(buffered(bytes));
-            Ok(Box::new(decoder.map_err(|error| unreadable(name, &error))?))
+            let decoder = decoder.map_err(|error| unreadable(&source.name, &error))?;
+            Ok(Box::new(decoder))
         }
         [b'B', b'Z', b'h', ..] => refuse("compressed by bzip2", "bzip2 -dc"),
         [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => refuse("compressed by xz", "xz -dc"),
-        [b'P', b'K', 3, 4, ..] => refuse("a zip archive", "unzip -p"),
+        [b'P', b'K', 3, 4, ..] => refuse("a zip archive", "funzip"),
         _ => Ok(bytes),
     }
 }
@@ -87,15 +97,25 @@ pub fn peek(mut bytes: Bytes, count: u64, name: &str) -> Result<(Vec<u8>, Bytes)
     Ok((head, Box::new(all)))
 }
 
+/// Text without the mark by which some editors begin UTF-8.
+pub fn without_mark(bytes: Bytes, name: &str) -> Result<Bytes> {
+    let (head, mut bytes) = peek(bytes, 3, name)?;
+    if head == "\u{feff}".as_bytes() {
+        let passed = bytes.read_exact(&mut [0; 3]);
+        passed.map_err(|error| unreadable(name, &error))?;
+    }
+    Ok(bytes)
+}
+
 /// That `name` could not be read.
 pub fn unreadable(name: &str, error: &io::Error) -> Error {
-    Error::new(match error.kind() {
-        ErrorKind::UnexpectedEof => {
-            format!("{name} ends inside its compressed data ({error}): it is cut off; get it again")
-        }
-        ErrorKind::InvalidData | ErrorKind::InvalidInput => {
-            format!("the compressed data of {name} are damaged ({error}); get it again")
-        }
-        _ => format!("{name} cannot be read: {error}"),
-    })
+    match error.kind() {
+        ErrorKind::UnexpectedEof => Error::usage(format!(
+            "{name} ends inside its compressed data ({error}): it is cut off; get it again"
+        )),
+        ErrorKind::InvalidData | ErrorKind::InvalidInput => Error::usage(format!(
+            "the compressed data of {name} are damaged ({error}); get it again"
+        )),
+        _ => Error::new(format!("{name} cannot be read: {error}")),
+    }
 }

@@ -4,19 +4,19 @@
 //!
 //! Lines are found in the buffer of the file and copied once, into the window.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader};
 
 use memchr::memchr;
 
-use super::bytes::{Bytes, buffered, peek, unreadable};
+use super::bytes::{Bytes, buffered, unreadable, without_mark};
+use super::source::Source;
 use super::{MOST_BYTES, Records, residues, too_long};
 use crate::error::{Error, Result};
 use crate::window::Strings;
 
 /// The records of a FASTA file.
 pub struct Fasta {
-    /// For messages.
-    name: String,
+    source: Source,
     bytes: BufReader<Bytes>,
     /// The number of the line that is being read, from 1.
     line: u64,
@@ -24,10 +24,10 @@ pub struct Fasta {
 
 impl Fasta {
     /// Looks for the first record: what holds none is empty, or no FASTA and refused.
-    pub fn new(bytes: Bytes, name: String) -> Result<Self> {
-        let bytes = without_mark(bytes, &name)?;
+    pub fn new(bytes: Bytes, source: Source) -> Result<Self> {
+        let bytes = without_mark(bytes, &source.name)?;
         let mut fasta = Self {
-            name,
+            source,
             bytes: buffered(bytes),
             line: 1,
         };
@@ -54,7 +54,7 @@ impl Fasta {
             letter = letter.or(piece.trim_ascii_start().first().copied());
             0
         })?;
-        letter.map_or(Ok(()), |letter| Err(no_fasta(&self.name, line, letter)))
+        letter.map_or(Ok(()), |letter| Err(no_fasta(&self.source, line, letter)))
     }
 
     fn read_id(&mut self, ids: &mut Strings) -> Result<()> {
@@ -76,10 +76,11 @@ impl Fasta {
         })?;
         ids.end();
         if returns.inside {
-            return Err(Error::new(format!(
-                "{name}, line {line}: a carriage return stands inside of it; lines that end in that alone, as on old \
-                 Macs, are not read; convert them: tr '\\r' '\\n' < {name} > sequences.fasta",
-                name = self.name
+            return Err(Error::usage(format!(
+                "{}, line {line}: a carriage return stands inside of it; lines that end in that alone, as on old Macs, \
+                 are not read; convert them: {}",
+                self.source.name,
+                self.source.through("tr '\\r' '\\n'")
             )));
         }
         Ok(())
@@ -106,12 +107,12 @@ impl Fasta {
             let chunk = self
                 .bytes
                 .fill_buf()
-                .map_err(|error| unreadable(&self.name, &error))?;
+                .map_err(|error| unreadable(&self.source.name, &error))?;
             let end = memchr(b'\n', chunk);
             let piece = &chunk[..end.unwrap_or(chunk.len())];
             let at_end = end.is_some() || chunk.is_empty();
             if take(piece) > MOST_BYTES {
-                return Err(too_long(&self.name, "line", self.line));
+                return Err(too_long(&self.source.name, "line", self.line));
             }
             let count = piece.len() + usize::from(end.is_some());
             self.bytes.consume(count);
@@ -126,7 +127,7 @@ impl Fasta {
     fn first(&mut self) -> Result<Option<u8>> {
         match self.bytes.fill_buf() {
             Ok(chunk) => Ok(chunk.first().copied()),
-            Err(error) => Err(unreadable(&self.name, &error)),
+            Err(error) => Err(unreadable(&self.source.name, &error)),
         }
     }
 }
@@ -154,11 +155,12 @@ impl Returns {
 }
 
 /// That `letter` comes first in a line that should be the first of a record.
-fn no_fasta(name: &str, line: u64, letter: u8) -> Error {
-    Error::new(if letter == b'@' {
+fn no_fasta(source: &Source, line: u64, letter: u8) -> Error {
+    let name = &source.name;
+    Error::usage(if letter == b'@' {
         format!(
-            "{name} is FASTQ (line {line} begins with `@`), and FASTA is read; convert it: \
-             sed -n '1~4s/^@/>/p;2~4p' {name} > sequences.fasta"
+            "{name} is FASTQ (line {line} begins with `@`), and FASTA is read; convert it: {}",
+            source.through("sed -n '1~4s/^@/>/p;2~4p'")
         )
     } else if letter.is_ascii_graphic() {
         format!(
@@ -172,16 +174,6 @@ fn no_fasta(name: &str, line: u64, letter: u8) -> Error {
              say what it is by --input-format fasta|csv|tsv|parquet, or convert it to FASTA"
         )
     })
-}
-
-/// Text without the mark by which some editors begin UTF-8.
-fn without_mark(bytes: Bytes, name: &str) -> Result<Bytes> {
-    let (head, mut bytes) = peek(bytes, 3, name)?;
-    if head == "\u{feff}".as_bytes() {
-        let passed = bytes.read_exact(&mut [0; 3]);
-        passed.map_err(|error| unreadable(name, &error))?;
-    }
-    Ok(bytes)
 }
 
 impl Records for Fasta {
@@ -201,6 +193,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use std::io::Read;
 
     /// Gives bytes away in pieces of these lengths, over and over.
     struct Pieces(Vec<u8>, Vec<usize>);
@@ -216,7 +209,12 @@ mod tests {
     }
 
     fn read(bytes: Bytes) -> Result<(Strings, Strings)> {
-        let mut fasta = Fasta::new(bytes, "it".to_owned())?;
+        let source = Source {
+            name: "it".to_owned(),
+            is_stdin: false,
+            unpacked_by: None,
+        };
+        let mut fasta = Fasta::new(bytes, source)?;
         let mut records = (Strings::default(), Strings::default());
         while fasta.read(&mut records.0, &mut records.1)? {}
         Ok(records)

@@ -1,46 +1,65 @@
 //! Which files make an input, and how each is opened.
 
-use std::fs;
+use std::ffi::OsStr;
+use std::fs::{self, Metadata};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
 
 use super::bytes::{Bytes, decompress, peek, unreadable};
 use super::delimited::Delimited;
 use super::fasta::Fasta;
 use super::parquet::Parquet;
+use super::source::Source;
 use super::{Format, Options, Records};
 use crate::error::{Error, Result};
 
 /// A file, or stdin.
 pub enum File {
     Stdin,
-    /// Whose length is known for a regular file: anything else, such as a pipe, can be read once.
+    /// How it was found is known for a regular file: anything else, such as a pipe, can be read once.
     Path {
         path: PathBuf,
-        len: Option<u64>,
+        found: Option<Found>,
     },
 }
 
-/// The files that paths, globs and `-` mean, in this order.
-pub fn find(paths: &[String]) -> Result<Vec<File>> {
-    if paths.iter().filter(|path| *path == "-").count() > 1 {
-        return Err(Error::new(
-            "stdin, `-`, can be read once; it is named twice",
-        ));
+/// What tells whether a file has changed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Found {
+    len: u64,
+    modified: Option<SystemTime>,
+}
+
+impl Found {
+    fn of(metadata: &Metadata) -> Self {
+        Self {
+            len: metadata.len(),
+            modified: metadata.modified().ok(),
+        }
     }
+}
+
+/// The files that paths, globs and `-` mean, in this order.
+pub fn find(paths: &[impl AsRef<OsStr>]) -> Result<Vec<File>> {
     let mut files = Vec::new();
-    for path in paths {
-        match path.as_str() {
-            "-" => files.push(File::Stdin),
-            path if is_glob(path) => {
-                for path in matches(path)? {
+    for path in paths.iter().map(AsRef::as_ref) {
+        match path.to_str() {
+            Some("-") => files.push(File::Stdin),
+            Some(pattern) if is_glob(pattern) => {
+                for path in matches(pattern)? {
                     files.push(File::at(path)?);
                 }
             }
-            path => files.push(File::at(PathBuf::from(path))?),
+            _ => files.push(File::at(PathBuf::from(path))?),
         }
+    }
+    if files.iter().filter(|file| file.is_stdin()).count() > 1 {
+        return Err(Error::usage(
+            "stdin, `-`, can be read once; it is named twice",
+        ));
     }
     Ok(files)
 }
@@ -64,16 +83,45 @@ fn matches(pattern: &str) -> Result<Vec<PathBuf>> {
 
 impl File {
     fn at(path: PathBuf) -> Result<Self> {
-        let metadata = fs::metadata(&path)
-            .map_err(|error| Error::new(format!("{} cannot be read: {error}", path.display())))?;
+        let metadata = fs::metadata(&path).map_err(Error::file("read", &path))?;
         if metadata.is_dir() {
             return Err(Error::usage(format!(
                 "{path} is a folder; name its files, such as '{path}/*.fasta'",
                 path = path.display()
             )));
         }
-        let len = metadata.is_file().then_some(metadata.len());
-        Ok(Self::Path { path, len })
+        let found = metadata.is_file().then(|| Found::of(&metadata));
+        Ok(Self::Path { path, found })
+    }
+
+    fn is_stdin(&self) -> bool {
+        matches!(self, Self::Stdin)
+    }
+
+    /// Refuses a file, now that it is read, that is not as it was found: of what was added to it since, something may be
+    /// missing. One that is gone was read as it was.
+    pub fn must_be_as_found(&self) -> Result<()> {
+        let Self::Path {
+            path,
+            found: Some(found),
+        } = self
+        else {
+            return Ok(());
+        };
+        let now = match fs::metadata(path) {
+            Err(gone) if gone.kind() == io::ErrorKind::NotFound => return Ok(()),
+            now => now.map_err(Error::file("read", path))?,
+        };
+        match Found::of(&now) == *found {
+            true => Ok(()),
+            false => Err(Error::new(format!(
+                "{} changed while it was read: it had {} bytes then and has {} now; give the same command again when \
+                 nobody writes to it",
+                path.display(),
+                found.len,
+                now.len()
+            ))),
+        }
     }
 
     /// Whether it can be read more than once.
@@ -85,13 +133,18 @@ impl File {
     pub fn len(&self) -> Option<u64> {
         match self {
             Self::Stdin => None,
-            Self::Path { len, .. } => *len,
+            Self::Path { found, .. } => found.map(|found| found.len),
         }
     }
 
     /// Begins to read it, adding to `bytes_read`.
     pub fn open(&self, options: &Options, bytes_read: Arc<AtomicU64>) -> Result<Box<dyn Records>> {
         let name = self.name();
+        let mut source = Source {
+            name: name.clone(),
+            is_stdin: self.is_stdin(),
+            unpacked_by: None,
+        };
         let inner = self.bytes().map_err(|error| unreadable(&name, &error))?;
         let counted = Counted {
             inner,
@@ -100,19 +153,19 @@ impl File {
                 .len()
                 .map_or(usize::MAX, |len| (len as usize / STEPS).max(FEWEST)),
         };
-        let bytes = decompress(Box::new(counted), &name)?;
+        let bytes = decompress(Box::new(counted), &mut source)?;
         let (head, bytes) = peek(bytes, 4, &name)?;
         Ok(match options.format.unwrap_or_else(|| self.format(&head)) {
             Format::Fasta => {
                 options.must_name_no_columns(&name)?;
-                Box::new(Fasta::new(bytes, name)?)
+                Box::new(Fasta::new(bytes, source)?)
             }
-            Format::Csv => Box::new(Delimited::new(bytes, b',', options, name)?),
-            Format::Tsv => Box::new(Delimited::new(bytes, b'\t', options, name)?),
+            Format::Csv => Box::new(Delimited::csv(bytes, options, name)?),
+            Format::Tsv => Box::new(Delimited::tsv(bytes, options, name)?),
             Format::Parquet => {
                 drop(bytes);
                 Box::new(Parquet::new(
-                    self.regular(&name)?,
+                    self.regular(&source)?,
                     options,
                     bytes_read,
                     name,
@@ -144,11 +197,20 @@ impl File {
     }
 
     /// The file itself, for what is not read from front to back.
-    fn regular(&self, name: &str) -> Result<fs::File> {
-        match self {
-            Self::Path { path, len: Some(_) } => {
-                fs::File::open(path).map_err(|error| unreadable(name, &error))
-            }
+    fn regular(&self, source: &Source) -> Result<fs::File> {
+        let name = &source.name;
+        match (self, source.unpacked_by) {
+            (Self::Path { found: Some(_), .. }, Some(unpack)) => Err(Error::usage(format!(
+                "{name} is a compressed file of Parquet, which is compressed inside already, and read as it is: \
+                 {unpack} {name} > sequences.parquet"
+            ))),
+            (
+                Self::Path {
+                    path,
+                    found: Some(_),
+                },
+                None,
+            ) => fs::File::open(path).map_err(|error| unreadable(name, &error)),
             _ => Err(Error::usage(format!(
                 "{name} is a pipe, and Parquet is read from a file: write it to one, and name that"
             ))),

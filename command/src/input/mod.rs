@@ -10,8 +10,11 @@ mod delimited;
 mod fasta;
 mod files;
 mod parquet;
+mod quotes;
 mod residues;
+mod source;
 
+use std::ffi::OsStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -71,7 +74,7 @@ pub struct Input {
 
 /// A file that is being read.
 struct Open {
-    name: String,
+    file: File,
     records: Box<dyn Records>,
     /// Whether a record was found in it.
     any: bool,
@@ -87,7 +90,7 @@ impl Input {
     /// Opens files, globs and `-` (stdin), in this order, as one input; the files of a glob by name. A path that
     /// exists is no glob. Every file that can be read twice is looked into, so that a wrong one is known before the
     /// run.
-    pub fn open(paths: &[String], options: &Options) -> Result<Self> {
+    pub fn open(paths: &[impl AsRef<OsStr>], options: &Options) -> Result<Self> {
         let mut files = files::find(paths)?;
         for file in files.iter().filter(|file| file.is_regular()) {
             file.open(options, Arc::default())?;
@@ -103,6 +106,14 @@ impl Input {
             position: 0,
             bytes_read: Arc::default(),
         })
+    }
+
+    /// Begins the first file where it can be read once, so that a wrong one is known now; waits until it holds something.
+    pub fn begin(&mut self) -> Result<()> {
+        if self.files.last().is_some_and(|first| !first.is_regular()) {
+            self.open = self.open_next()?;
+        }
+        Ok(())
     }
 
     /// Replaces the window's content by the next records: at most `limit.records`, and so many that their residues are
@@ -149,26 +160,34 @@ impl Input {
                     open.any = true;
                     return Ok(true);
                 }
+                open.file.must_be_as_found()?;
                 if !open.any {
-                    terminal::warn(&format!("{} holds no sequence", open.name));
+                    terminal::warn(&format!("{} holds no sequence", open.file.name()));
                 }
             }
-            let Some(file) = self.files.pop() else {
-                self.open = None;
+            self.open = self.open_next()?;
+            if self.open.is_none() {
                 return Ok(false);
-            };
-            self.open = Some(Open {
-                name: file.name(),
-                records: file.open(&self.options, Arc::clone(&self.bytes_read))?,
-                any: false,
-            });
+            }
         }
+    }
+
+    /// The next file, if there is one.
+    fn open_next(&mut self) -> Result<Option<Open>> {
+        let Some(file) = self.files.pop() else {
+            return Ok(None);
+        };
+        Ok(Some(Open {
+            records: file.open(&self.options, Arc::clone(&self.bytes_read))?,
+            file,
+            any: false,
+        }))
     }
 }
 
 /// That a record of `name` is longer than what is read.
 fn too_long(name: &str, unit: &str, number: u64) -> Error {
-    Error::new(format!(
+    Error::usage(format!(
         "{name}, {unit} {number}: the record is longer than the {} MiB that are read; \
          remove it, if it is meant to be one record at all",
         MOST_BYTES >> 20

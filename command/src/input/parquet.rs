@@ -6,13 +6,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Int32Type, Int64Type};
-use arrow_array::{Array, RecordBatch, RecordBatchReader};
+use arrow_array::{Array, RecordBatch, RecordBatchReader, downcast_integer_array};
 use arrow_schema::{DataType, Field};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
 };
+use parquet::basic::Compression;
+use parquet::file::metadata::ParquetMetaData;
 
 use super::columns::Columns;
 use super::{MOST_BYTES, Options, Records, residues, too_long};
@@ -41,8 +42,7 @@ pub struct Parquet {
 enum Cells {
     Text,
     Bytes,
-    Int32,
-    Int64,
+    Integers,
 }
 
 impl Parquet {
@@ -61,6 +61,8 @@ impl Parquet {
         })?;
         let table = table.map_err(|error| damaged(&name, &error))?;
 
+        must_be_readable(table.metadata(), &name)?;
+
         let schema = Arc::clone(table.schema());
         let names: Vec<_> = schema
             .fields()
@@ -70,7 +72,7 @@ impl Parquet {
         let Columns { id, sequence } = Columns::find(&names, options, &name)?;
         let id_cells = cells(schema.field(id), &name)?;
         let sequence_cells = match cells(schema.field(sequence), &name)? {
-            Cells::Int32 | Cells::Int64 => return Err(no_text(schema.field(sequence), &name)),
+            Cells::Integers => return Err(no_text(schema.field(sequence), &name)),
             cells => cells,
         };
         let progress = Progress {
@@ -142,19 +144,9 @@ impl Cells {
         match self {
             Self::Text => string.append(column.as_string::<i32>().value(row).as_bytes()),
             Self::Bytes => string.append(column.as_binary::<i32>().value(row)),
-            Self::Int32 => string.append(
-                column
-                    .as_primitive::<Int32Type>()
-                    .value(row)
-                    .to_string()
-                    .as_bytes(),
-            ),
-            Self::Int64 => string.append(
-                column
-                    .as_primitive::<Int64Type>()
-                    .value(row)
-                    .to_string()
-                    .as_bytes(),
+            Self::Integers => downcast_integer_array!(
+                column => string.append(column.value(row).to_string().as_bytes()),
+                _ => {}
             ),
         }
     }
@@ -164,8 +156,7 @@ fn cells(column: &Field, table: &str) -> Result<Cells> {
     match column.data_type() {
         DataType::Utf8 => Ok(Cells::Text),
         DataType::Binary => Ok(Cells::Bytes),
-        DataType::Int32 => Ok(Cells::Int32),
-        DataType::Int64 => Ok(Cells::Int64),
+        kind if kind.is_integer() => Ok(Cells::Integers),
         _ => Err(no_text(column, table)),
     }
 }
@@ -179,7 +170,22 @@ fn no_text(column: &Field, table: &str) -> Error {
 }
 
 fn damaged(name: &str, error: &impl std::fmt::Display) -> Error {
-    Error::new(format!("{name} cannot be read as Parquet: {error}"))
+    Error::usage(format!("{name} cannot be read as Parquet: {error}"))
+}
+
+/// Refuses a table whose compression is not read, before it is begun.
+fn must_be_readable(table: &ParquetMetaData, name: &str) -> Result<()> {
+    let columns = table.row_groups().iter().flat_map(|group| group.columns());
+    for compression in columns.map(|column| column.compression()) {
+        if let Compression::BROTLI(_) | Compression::LZO = compression {
+            let kind = compression.to_string();
+            let kind = kind.split('(').next().unwrap_or(&kind).to_lowercase();
+            return Err(Error::usage(format!(
+                "{name} is compressed by {kind}, which is not read; write it anew, with zstd, snappy, gzip or lz4"
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// What `read` gives, or an error where it panics, as the crate does in some damaged files.

@@ -10,6 +10,7 @@ use super::remarks::Remarks;
 use super::run::{Layout, Output};
 use super::shard::{self, Frame, Shapes, Shard};
 use super::values::Source;
+use super::watch::{Steps, Watch};
 use super::{Directory, commit, sheet, stem, write_sheet};
 use crate::error::Result;
 
@@ -46,11 +47,14 @@ impl Directory {
     /// to be written by [`Self::write`], windows of them and [`crate::rows::Outcome::Elsewhere`].
     ///
     /// Takes about 128 MiB of memory, or what one row takes.
-    pub fn duplicates(&mut self) -> Result<Vec<u64>> {
+    pub fn duplicates(&mut self, watch: &mut dyn Watch) -> Result<Vec<u64>> {
         let copied = self.copied();
         let mut pending: Vec<Waiting> = Vec::new();
         let mut bytes = 0;
-        for window in 0..self.finished().len() {
+        let windows = self.finished().len();
+        let mut steps = Steps::new(watch, "copying rows of duplicates", windows);
+        for window in 0..windows {
+            steps.done(window)?;
             for waiting in self.waiting(window)? {
                 let index = waiting.line.index;
                 let size = self.size(waiting.line.length);
@@ -58,6 +62,7 @@ impl Directory {
                 let is_full = pending.len() == ROWS || bytes + size > BYTES;
                 // What is copied together must have a span of its own, which may be lost and made again alone.
                 if !pending.is_empty() && (is_copied || is_full) {
+                    steps.done(window)?;
                     self.copy(&pending)?;
                     pending.clear();
                     bytes = 0;
@@ -69,6 +74,7 @@ impl Directory {
             }
         }
         if !pending.is_empty() {
+            steps.done(windows)?;
             self.copy(&pending)?;
         }
         Ok(self.outstanding())

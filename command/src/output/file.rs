@@ -207,17 +207,17 @@ fn unfinished(directory: &Path, name: &str) -> PathBuf {
     directory.join(format!("{name}{UNFINISHED}"))
 }
 
-/// Writes a file that the manifest does not list, durably; one that is there is replaced as a whole.
+/// Writes a file that no window lists, durably; one that is there is replaced as a whole.
 pub fn replace(
     directory: &Path,
     name: &str,
     fill: impl FnOnce(&mut Draft) -> Result<()>,
-) -> Result<()> {
+) -> Result<FileLine> {
     let mut batch = Batch::new(directory);
-    batch.write(name, fill)?;
+    let (line, ()) = batch.write(name, fill)?;
     let published = batch.publish();
     batch.keep(); // a name that is not durable yet is better than none
-    published
+    published.map(|()| line)
 }
 
 /// Makes the names in a folder durable.

@@ -6,18 +6,20 @@ use super::file::{self, Batch, FileLine};
 use super::heads::escape;
 use super::manifest::Kind;
 use super::open::remove_unlisted;
-use super::run::{Format, Layout};
+use super::run::{Format, Layout, Output};
 use super::shard::{self, Frame, Index, Shapes, Shard};
 use super::values::Nothing;
+use super::watch::{Steps, Watch};
 use super::{
     Directory, FAILURES, INDEX, REMARKS, Summary, Totals, WindowLine, manifest, sheet, stem,
 };
 use crate::error::{Error, Result};
 
 impl Directory {
-    /// Ends the run: writes `summary`, `failures.tsv`, `remarks.tsv` and the indexes of outputs in safetensors, then
-    /// the manifest anew, with its lines in order and one that says that the run has ended.
-    pub fn finish(mut self, summary: &Summary) -> Result<Totals> {
+    /// Ends the run, whose windows are all of its input: writes `summary`, `failures.tsv`, `remarks.tsv` and the indexes
+    /// of outputs in safetensors, then the manifest anew, with its lines in order and one that says that the run has
+    /// ended.
+    pub fn finish(&mut self, summary: &Summary, watch: &mut dyn Watch) -> Result<Totals> {
         let path = self.path.clone();
         let mut batch = Batch::new(&path);
         let windows = &mut self.manifest.windows;
@@ -27,17 +29,35 @@ impl Directory {
             self.manifest.windows.push(empty);
         }
         batch.publish()?;
-        self.write_list(FAILURES, "reason", |line| &line.failures)?;
-        self.write_list(REMARKS, "remark", |line| &line.remarks)?;
-        self.write_indexes()?;
-        for (name, text) in summary {
-            file::replace(&self.path, name, |draft| draft.put(text))?;
-        }
-        self.manifest.ended = true;
+        let mut files = self.write_lists()?;
+        files.extend(self.write_indexes(watch)?);
+        self.write_summary(summary)?;
+        self.manifest.records = Some(self.finished().last().map_or(0, WindowLine::end));
+        self.manifest.end = Some(files);
         self.manifest.rewrite()?;
         batch.keep();
         remove_unlisted(&self.path, &self.manifest)?;
         Ok(self.totals())
+    }
+
+    /// Leaves a run that has not ended: writes `summary`, and the lists of failures and remarks so far.
+    pub fn pause(&self, summary: &Summary) -> Result<Totals> {
+        self.write_lists()?;
+        self.write_summary(summary)?;
+        Ok(self.totals())
+    }
+
+    fn write_summary(&self, summary: &Summary) -> Result<()> {
+        summary.iter().try_for_each(|(name, text)| {
+            file::replace(&self.path, name, |draft| draft.put(text)).map(drop)
+        })
+    }
+
+    fn write_lists(&self) -> Result<Vec<FileLine>> {
+        Ok(vec![
+            self.write_list(FAILURES, "reason", |line| &line.failures)?,
+            self.write_list(REMARKS, "remark", |line| &line.remarks)?,
+        ])
     }
 
     /// A shard of every output, without rows: readers find its columns and its type.
@@ -68,7 +88,7 @@ impl Directory {
 
     /// Refuses a directory that is not complete.
     pub(super) fn must_have_ended(&self) -> Result<()> {
-        if self.manifest.ended {
+        if self.manifest.has_ended() {
             return Ok(());
         }
         let lost: String = self
@@ -89,7 +109,7 @@ impl Directory {
         name: &str,
         last: &str,
         sheets: impl Fn(&WindowLine) -> &[FileLine],
-    ) -> Result<()> {
+    ) -> Result<FileLine> {
         file::replace(&self.path, name, |draft| {
             let mut text = BufWriter::new(draft);
             let path = self.path.join(name);
@@ -107,21 +127,28 @@ impl Directory {
         })
     }
 
-    fn write_indexes(&self) -> Result<()> {
+    fn write_indexes(&self, watch: &mut dyn Watch) -> Result<Vec<FileLine>> {
         let run = &self.manifest.run;
-        let indexed = |layout| run.format == Format::Parquet && layout != Layout::Row;
-        for output in run.outputs.iter().filter(|output| indexed(output.layout)) {
-            let name = format!("{}/{INDEX}", output.name);
-            file::replace(&self.path, &name, |draft| {
-                let mut index = Index::new(draft)?;
-                let shards = self.manifest.windows.iter().flat_map(|line| &line.shards);
-                for line in shards.filter(|shard| shard.output == output.name) {
-                    let shard = Shard::open(&self.path, run, line)?;
-                    index.add(&line.files[0].name, &shard.frame().heads)?;
-                }
-                index.finish()
-            })?;
-        }
-        Ok(())
+        let indexed =
+            |output: &&Output| run.format == Format::Parquet && output.layout != Layout::Row;
+        let outputs = run.outputs.iter().filter(indexed);
+        outputs
+            .map(|output| self.write_index(output, watch))
+            .collect()
+    }
+
+    fn write_index(&self, output: &Output, watch: &mut dyn Watch) -> Result<FileLine> {
+        let shards = self.manifest.windows.iter().flat_map(|line| &line.shards);
+        let shards: Vec<_> = shards.filter(|shard| shard.output == output.name).collect();
+        let mut steps = Steps::new(watch, "indexing", shards.len());
+        file::replace(&self.path, &format!("{}/{INDEX}", output.name), |draft| {
+            let mut index = Index::new(draft)?;
+            for (done, line) in shards.into_iter().enumerate() {
+                steps.done(done)?;
+                let shard = Shard::open(&self.path, &self.manifest.run, line)?;
+                index.add(&line.files[0].name, &shard.frame().heads)?;
+            }
+            index.finish()
+        })
     }
 }

@@ -43,7 +43,7 @@ fn in_use(directory: &Path, lock: &Path) -> Error {
     } else {
         &holder
     };
-    Error::new(format!(
+    Error::InUse(format!(
         "{} is in use by {holder}; wait for it to end, or choose another directory",
         directory.display()
     ))

@@ -1,8 +1,8 @@
 //! The list of what counts: a file of lines, each with a checksum of its own.
 //!
 //! A line is a JSON object whose last member, `line`, is the XXH3 (64 bits) of all that comes before it. The first
-//! line is the run; the others are windows; the last, once the run has ended, says so. A line that is torn or damaged
-//! counts as not written.
+//! line is the run; the others are windows; the last two, once the run has ended, say how long its input is, and that
+//! it has ended. A line that is torn or damaged counts as not written.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -111,9 +111,15 @@ enum Line {
         run: Run,
     },
     Window(WindowLine),
-    /// The run has ended, with this many lines before.
+    /// The whole input has so many records. This stays where windows are done again later.
+    Input {
+        records: u64,
+    },
+    /// The run has ended, with this many windows before, and these files made of all of them.
     End {
         windows: u64,
+        #[serde(default)]
+        files: Vec<FileLine>,
     },
 }
 
@@ -123,7 +129,10 @@ pub struct Manifest {
     pub run: Run,
     /// In the order of [`WindowLine::order`], each kind and number once.
     pub windows: Vec<WindowLine>,
-    pub ended: bool,
+    /// How many records the whole input has, once that is known.
+    pub records: Option<u64>,
+    /// Once the run has ended, the files that were made of all windows.
+    pub end: Option<Vec<FileLine>>,
     /// Bytes of the file that count, and whether others lie between or after them.
     bytes: u64,
     torn: Torn,
@@ -143,7 +152,8 @@ impl Manifest {
             path: directory.join(NAME),
             run: run.clone(),
             windows: Vec::new(),
-            ended: false,
+            records: None,
+            end: None,
             bytes: 0,
             torn: Torn::No,
         };
@@ -178,7 +188,8 @@ impl Manifest {
             path,
             run,
             windows: Vec::new(),
-            ended: false,
+            records: None,
+            end: None,
             bytes: first.len() as u64,
             torn: Torn::No,
         };
@@ -202,10 +213,13 @@ impl Manifest {
     fn add(&mut self, line: Line) {
         match line {
             Line::Window(window) => {
-                self.ended = false;
+                self.end = None;
                 self.insert(window);
             }
-            Line::End { windows } => self.ended = windows == self.windows.len() as u64,
+            Line::Input { records } => self.records = Some(records),
+            Line::End { windows, files } => {
+                self.end = (windows == self.windows.len() as u64).then_some(files);
+            }
             Line::Run { .. } => {}
         }
     }
@@ -218,6 +232,17 @@ impl Manifest {
             Ok(there) => self.windows[there] = window,
             Err(place) => self.windows.insert(place, window),
         }
+    }
+
+    /// Whether the run has ended.
+    pub fn has_ended(&self) -> bool {
+        self.end.is_some()
+    }
+
+    /// Every file that it lists.
+    pub fn files(&self) -> impl Iterator<Item = &FileLine> {
+        let of_windows = self.windows.iter().flat_map(WindowLine::files);
+        of_windows.chain(self.end.iter().flatten())
     }
 
     /// Whether lines were found that do not count.
@@ -253,18 +278,17 @@ impl Manifest {
             return Err(Error::file("write", &self.path)(error));
         }
         self.bytes += text.len() as u64;
-        self.ended = false;
+        self.end = None;
         self.insert(window);
         Ok(())
     }
 
     /// Takes back that the run has ended, durably.
     pub fn reopen(&mut self) -> Result<()> {
-        if !self.ended {
-            return Ok(());
+        match self.end.take() {
+            None => Ok(()),
+            Some(_) => self.rewrite(),
         }
-        self.ended = false;
-        self.rewrite()
     }
 
     fn cut_back(&self) -> Result<()> {
@@ -286,9 +310,15 @@ impl Manifest {
         for window in &self.windows {
             text.extend(render(&Line::Window(window.clone()), &self.path)?);
         }
-        if self.ended {
-            let windows = self.windows.len() as u64;
-            text.extend(render(&Line::End { windows }, &self.path)?);
+        if let Some(records) = self.records {
+            text.extend(render(&Line::Input { records }, &self.path)?);
+        }
+        if let Some(files) = &self.end {
+            let end = Line::End {
+                windows: self.windows.len() as u64,
+                files: files.clone(),
+            };
+            text.extend(render(&end, &self.path)?);
         }
         let directory = self.path.parent().unwrap_or(Path::new("."));
         file::replace(directory, NAME, |draft| draft.put(&text))?;

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 use super::file::{Batch, FileLine};
 use super::manifest::{Kind, Manifest, WindowLine};
-use super::run::{Part, Run};
+use super::run::{Part, Run, WINDOW_OF_PARTS};
+use super::watch::Unwatched;
 use super::{Directory, Summary, Totals, manifest_of};
 use crate::error::{Error, Result};
 
@@ -23,7 +24,8 @@ struct Shard {
 /// Shards become hard links, or copies where the file system has none across these places; both are read to their ends
 /// and compared with their checksums. Nothing is changed in the parts. Refused, with a line for each reason, are
 /// parts of different runs or inputs, parts that are missing, given twice, not finished, or damaged. A directory that
-/// holds all of these parts already stays as it is, and is made whole where a kill left it without an end.
+/// holds all of these parts already stays as it is, and is made whole where a kill left it without an end, or files of
+/// it are damaged. One that holds others is refused, untouched.
 ///
 /// What is known without reading the shards is refused at once; what is returned does the rest.
 pub fn merge(parts: &[PathBuf], into: &Path) -> Result<impl FnOnce() -> Result<Totals> + use<>> {
@@ -34,25 +36,39 @@ pub fn merge(parts: &[PathBuf], into: &Path) -> Result<impl FnOnce() -> Result<T
             "nothing to merge; name the directories of all shards of a run",
         ));
     };
-    let run = whole(&first.manifest.run);
-    let problems = problems(&shards, &run);
+    let problems = problems(&shards, &undivided(&first.manifest.run));
     if !problems.is_empty() {
         return Err(Error::usage(no_whole(&problems)));
     }
     let windows = shards.iter().flat_map(Shard::renamed);
     let windows = join(windows.collect());
-    let directory = Directory::open(into, &run, false)?;
-    let fresh = directory.manifest.windows.is_empty();
-    if !fresh && !holds(&directory.manifest.windows, &windows) {
-        return Err(Error::usage(format!(
-            "{} holds other rows already, or not all of these; choose a new directory, or remove this one",
-            into.display()
-        )));
+    let run = whole(&first.manifest.run);
+    if let Some(there) = Manifest::read(into)? {
+        must_be_of(&there, &run, &windows, into)?;
     }
-    Ok(move || match fresh {
-        true => directory.adopt(&shards, windows),
-        false => directory.finish(&Summary::new()),
+    let mut directory = Directory::open(into, &run, false)?;
+    Ok(move || match holds(&directory.manifest.windows, &windows) {
+        true => directory.finish(&Summary::new(), &mut Unwatched),
+        false => directory.adopt(&shards, windows),
     })
+}
+
+/// Refuses a directory that holds anything but what these lines of this run are to become.
+fn must_be_of(there: &Manifest, run: &Run, windows: &[WindowLine], into: &Path) -> Result<()> {
+    let refused = |what: &str| {
+        Err(Error::usage(format!(
+            "{} holds {what}; choose a new directory, or remove this one",
+            into.display()
+        )))
+    };
+    let differences = there.run.differences(run);
+    if !differences.is_empty() {
+        return refused(&format!("another run ({})", differences.join("; ")));
+    }
+    match there.windows.is_empty() || holds(&there.windows, windows) {
+        true => Ok(()),
+        false => refused("other rows already, or not all of these"),
+    }
 }
 
 /// Whether a directory has the rows of these lines, in whatever order: they are of one run, so that nothing is
@@ -85,7 +101,7 @@ impl Directory {
         }
         batch.publish()?;
         self.manifest.windows = windows;
-        let totals = self.finish(&Summary::new())?;
+        let totals = self.finish(&Summary::new(), &mut Unwatched)?;
         batch.keep();
         Ok(totals)
     }
@@ -107,12 +123,19 @@ fn open(path: &Path) -> Result<Shard> {
     })
 }
 
-/// The run of which a part is one.
-fn whole(run: &Run) -> Run {
+/// What all parts of a run have alike.
+fn undivided(run: &Run) -> Run {
     Run {
         shard: None,
         ..run.clone()
     }
+}
+
+/// The run that parts are merged to.
+fn whole(run: &Run) -> Run {
+    let mut whole = undivided(run);
+    whole.settings.remove(WINDOW_OF_PARTS);
+    whole
 }
 
 fn no_whole(problems: &[String]) -> String {
@@ -128,7 +151,7 @@ fn problems(shards: &[Shard], run: &Run) -> Vec<String> {
     let first = &shards[0];
     for shard in shards {
         let name = shard.path.display();
-        for difference in run.differences(&whole(&shard.manifest.run)) {
+        for difference in run.differences(&undivided(&shard.manifest.run)) {
             problems.push(format!(
                 "{name} is of another run than {}: {difference}",
                 first.path.display()
@@ -140,7 +163,7 @@ fn problems(shards: &[Shard], run: &Run) -> Vec<String> {
                 shard.part.count, first.part.count
             ));
         }
-        if !shard.manifest.ended {
+        if !shard.manifest.has_ended() {
             problems.push(format!("{name} is not finished; give its command again"));
         }
         let files = shard.manifest.windows.iter().flat_map(WindowLine::files);
@@ -264,11 +287,12 @@ impl Shard {
         })
     }
 
-    /// What is wrong with a file of it, and how to mend that: opening sees a file that is gone, however old it is.
+    /// What is wrong with a file of it, and how to mend that.
     fn repair(&self, damage: &str) -> String {
+        let place = self.path.display();
         format!(
-            "{}: {damage}; remove that file and give the command of this part again, which does its window again",
-            self.path.display()
+            "{place}: {damage}; `toolpool verify --repair {place}` takes it off the manifest, and the command of this \
+             part, given again, does it again"
         )
     }
 }

@@ -18,6 +18,7 @@ mod shard;
 mod sheet;
 mod sort;
 mod values;
+mod watch;
 
 use std::path::{Path, PathBuf};
 
@@ -33,7 +34,8 @@ use crate::rows::{Outcome, Rows};
 
 pub use self::manifest::WindowLine;
 pub use self::merge::merge;
-pub use self::run::{Format, Layout, Named, Output, Part, Run, ValueType};
+pub use self::run::{Format, Layout, Named, Output, Part, Run, ValueType, WINDOW_OF_PARTS};
+pub use self::watch::{Unwatched, Watch};
 
 /// The folder of the sheets of records that have no row in a window.
 const RECORDS: &str = "records";
@@ -97,7 +99,13 @@ impl Directory {
     /// Whether the run has ended: all of its input is there.
     #[must_use]
     pub fn has_ended(&self) -> bool {
-        self.manifest.ended
+        self.manifest.has_ended()
+    }
+
+    /// How many records the input of the run has, if it had ended once.
+    #[must_use]
+    pub fn records(&self) -> Option<u64> {
+        self.manifest.records
     }
 
     /// Writes the rows of a window; they are durable when it returns. Windows may come in any order.
@@ -388,26 +396,29 @@ pub fn sort(path: &Path) -> Result<()> {
     let run = manifest_of(path)?.run;
     let mut directory = Directory::open(path, &run, false)?;
     directory.must_have_ended()?;
-    directory.sort()?;
-    directory.finish(&Summary::new()).map(drop)
+    directory.sort(&mut Unwatched)?;
+    directory.finish(&Summary::new(), &mut Unwatched).map(drop)
 }
 
 /// Whether the run of a directory has ended: all of its input is there.
 pub fn has_ended(path: &Path) -> Result<bool> {
-    Ok(manifest_of(path)?.ended)
+    Ok(manifest_of(path)?.has_ended())
 }
 
-/// Reads every shard and compares it with its checksum; returns a line for each that is damaged or missing.
+/// Reads every file that the manifest lists and compares it with its checksum; returns a line for each that is damaged
+/// or missing.
 pub fn verify(path: &Path) -> Result<Vec<String>> {
     let manifest = manifest_of(path)?;
-    let mut damaged: Vec<_> = manifest
-        .windows
-        .iter()
-        .flat_map(WindowLine::files)
-        .filter_map(|file| file.damage(path))
-        .collect();
+    let damage = |file: &FileLine| file.damage(path);
+    let mut damaged: Vec<_> = manifest.files().filter_map(damage).collect();
     if manifest.is_torn() {
         damaged.push(format!("{} has lines that are torn", manifest::NAME));
     }
     Ok(damaged)
+}
+
+/// As [`verify`], and takes what is damaged off the manifest: the run's command, given again, does it again.
+pub fn repair(path: &Path) -> Result<Vec<String>> {
+    let run = manifest_of(path)?.run;
+    Ok(Directory::open_reading(path, &run, false, u64::MAX)?.notes)
 }

@@ -6,9 +6,10 @@ use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use super::file::{self, FileLine};
 use super::lock::{self, Lock};
 use super::manifest::{self, Kind, Manifest, WindowLine};
-use super::{Directory, FAILURES, INDEX, RECORDS, REMARKS, Run, SUMMARY, file};
+use super::{Directory, FAILURES, INDEX, RECORDS, REMARKS, Run, SUMMARY};
 use crate::error::{Error, Result};
 
 /// How many bytes of shards are read and compared with their checksums when a directory is opened: seconds of a good
@@ -23,6 +24,11 @@ impl Directory {
     /// computed to learn this. Of the shards that are there, all are compared with the sizes that they were written
     /// with, and the 4 GiB that were written last with their checksums; [`super::verify`] reads all.
     pub fn open(path: &Path, run: &Run, force: bool) -> Result<Self> {
+        Self::open_reading(path, run, force, READ_ON_OPEN)
+    }
+
+    /// As [`Self::open`], with so many bytes compared with their checksums.
+    pub(super) fn open_reading(path: &Path, run: &Run, force: bool, read: u64) -> Result<Self> {
         run.check()?;
         fs::create_dir_all(path).map_err(Error::file("create", path))?;
         refuse_foreign(path)?;
@@ -33,7 +39,7 @@ impl Directory {
         }
         let (manifest, notes) = match Manifest::read(path)? {
             None => (create(path, run)?, Vec::new()),
-            Some(manifest) => resume(path, manifest, run)?,
+            Some(manifest) => resume(path, manifest, run, read)?,
         };
         make_folders(path, run)?;
         remove_unlisted(path, &manifest)?;
@@ -46,39 +52,70 @@ impl Directory {
     }
 }
 
-/// Whether a file in the folder of an output may have been written here.
-fn is_ours(name: &str) -> bool {
-    let name = name.strip_suffix(file::UNFINISHED).unwrap_or(name);
-    let Some((stem, extension)) = name.split_once('.') else {
-        return false;
-    };
-    let number = stem
-        .trim_start_matches("again-")
-        .trim_start_matches("copies-")
-        .trim_start_matches("empty-");
-    let extensions = [
-        "parquet",
-        "safetensors",
-        "npy",
-        "tsv",
-        "failed.tsv",
-        "waiting.tsv",
-        "remarked.tsv",
-    ];
-    name == INDEX
-        || number.starts_with(|letter: char| letter.is_ascii_digit())
-            && extensions.contains(&extension)
+impl Directory {
+    /// Takes the windows in which records failed off the manifest, to be done again.
+    pub fn forget_failed(&mut self) -> Result<()> {
+        let lines = self.manifest.windows.drain(..);
+        let (failed, whole): (Vec<_>, Vec<_>) = lines.partition(|line| line.failed > 0);
+        let spans = failed.iter().map(|line| line.first..line.end());
+        self.manifest.windows = without_copies_in(spans.collect(), whole);
+        if failed.is_empty() {
+            return Ok(());
+        }
+        self.manifest.end = None;
+        self.manifest.rewrite()?;
+        remove_unlisted(&self.path, &self.manifest)
+    }
 }
 
-/// Refuses a directory with files in it that is not the output of a run: they would be mixed with its shards.
+/// How the names of the files in the folders of outputs and of sheets end.
+const EXTENSIONS: [&str; 7] = [
+    "parquet",
+    "safetensors",
+    "npy",
+    "tsv",
+    "failed.tsv",
+    "waiting.tsv",
+    "remarked.tsv",
+];
+
+/// Whether a file in the folder of an output, or of sheets, is called as those that are written there.
+fn is_ours(name: &str) -> bool {
+    let name = name.strip_suffix(file::UNFINISHED).unwrap_or(name);
+    let is_listed =
+        |(stem, extension): (&str, &str)| EXTENSIONS.contains(&extension) && is_stem(stem);
+    name == INDEX || name.split_once('.').is_some_and(is_listed)
+}
+
+/// `00000000`, `copies-00000000`, `00000000-sorted`, `00000000-1of4`: what [`super::stem`] gives, and what sorting and
+/// merging add to it.
+fn is_stem(stem: &str) -> bool {
+    let digits = |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit());
+    let part = |word: &str| {
+        word.split_once("of")
+            .is_some_and(|(one, all)| digits(one) && digits(all))
+    };
+    let mut words = stem.split('-').peekable();
+    words.next_if(|word| ["again", "copies", "empty"].contains(word));
+    let is_numbered = words
+        .next()
+        .is_some_and(|word| word.len() >= 8 && digits(word));
+    words.next_if_eq(&"sorted");
+    words.next_if(|word| part(word));
+    is_numbered && words.next().is_none()
+}
+
+/// Refuses a directory with files in it that is not the output of a run: they would be mixed with its shards. What file
+/// systems and file managers put into every folder is nobody's.
 fn refuse_foreign(path: &Path) -> Result<()> {
     if path.join(manifest::NAME).exists() {
         return Ok(());
     }
     for entry in fs::read_dir(path).map_err(Error::file("read", path))? {
         let name = entry.map_err(Error::file("read", path))?.file_name();
-        let ours = name == lock::NAME || name.to_string_lossy().ends_with(file::UNFINISHED);
-        if !ours {
+        let text = name.to_string_lossy();
+        let ours = name == lock::NAME || text.ends_with(file::UNFINISHED);
+        if !ours && !text.starts_with('.') && text != "lost+found" {
             return Err(Error::usage(format!(
                 "{} holds {} and is not the output of a run; choose a new or an empty directory",
                 path.display(),
@@ -132,8 +169,14 @@ fn create(path: &Path, run: &Run) -> Result<Manifest> {
     Ok(manifest)
 }
 
-/// Checks that `manifest` is of this run, and drops from it what is damaged; says what that was.
-fn resume(path: &Path, mut manifest: Manifest, run: &Run) -> Result<(Manifest, Vec<String>)> {
+/// Checks that `manifest` is of this run, and drops from it what is damaged, by the checksums of so many bytes that were
+/// written last, and the sizes of all; says what that was.
+fn resume(
+    path: &Path,
+    mut manifest: Manifest,
+    run: &Run,
+    mut unread: u64,
+) -> Result<(Manifest, Vec<String>)> {
     let differences = manifest.run.differences(run);
     if !differences.is_empty() {
         return Err(Error::usage(format!(
@@ -154,18 +197,19 @@ fn resume(path: &Path, mut manifest: Manifest, run: &Run) -> Result<(Manifest, V
         manifest.mend()?;
         lost.push(0..u64::MAX); // nobody knows what they listed
     }
-    let mut unread = READ_ON_OPEN;
+    let mut damage = |file: &FileLine| {
+        let read = file.bytes <= unread;
+        unread = unread.saturating_sub(file.bytes);
+        match read {
+            true => file.damage(path),
+            false => file.misfit(path),
+        }
+    };
+    let of_all = manifest.end.iter().flatten().filter_map(&mut damage);
+    notes.extend(of_all.map(|damage| format!("{damage}; it is written again")));
     let mut whole = Vec::with_capacity(manifest.windows.len());
     for line in manifest.windows.drain(..).rev() {
-        let damage = line.files().find_map(|file| {
-            let read = file.bytes <= unread;
-            unread = unread.saturating_sub(file.bytes);
-            if read {
-                file.damage(path)
-            } else {
-                file.misfit(path)
-            }
-        });
+        let damage = line.files().find_map(&mut damage);
         match damage {
             Some(damage) => {
                 notes.push(format!("{damage}; {}", remedy(&line)));
@@ -177,7 +221,7 @@ fn resume(path: &Path, mut manifest: Manifest, run: &Run) -> Result<(Manifest, V
     whole.reverse();
     manifest.windows = without_copies_in(lost, whole);
     if !notes.is_empty() {
-        manifest.ended = false;
+        manifest.end = None;
         manifest.rewrite()?;
     }
     Ok((manifest, notes))
@@ -222,23 +266,17 @@ fn make_folders(path: &Path, run: &Run) -> Result<()> {
 /// Removes files that were being written, or not listed yet, when a run was cut off; and unless it has ended, what is
 /// made of all shards at its end.
 pub(super) fn remove_unlisted(path: &Path, manifest: &Manifest) -> Result<()> {
-    let files = manifest.windows.iter().flat_map(WindowLine::files);
-    let mut listed: HashSet<PathBuf> = files.map(|file| path.join(&file.name)).collect();
-    let outputs = manifest
-        .run
-        .outputs
-        .iter()
-        .map(|output| path.join(&output.name));
-    let outputs: Vec<_> = outputs.collect();
-    if manifest.ended {
-        listed.extend(outputs.iter().map(|output| output.join(INDEX)));
-    } else {
+    let files = manifest.files().map(|file| path.join(&file.name));
+    let listed: HashSet<PathBuf> = files.collect();
+    if !manifest.has_ended() {
         for list in [FAILURES, REMARKS] {
             file::remove(&path.join(list))?;
         }
     }
-    for folder in outputs.into_iter().chain([path.join(RECORDS)]) {
-        remove_ours(&folder, |file| !listed.contains(file))?;
+    let outputs = manifest.run.outputs.iter();
+    let folders = outputs.map(|output| output.name.as_str()).chain([RECORDS]);
+    for folder in folders {
+        remove_ours(&path.join(folder), |file| !listed.contains(file))?;
     }
     Ok(())
 }

@@ -112,6 +112,10 @@ pub enum Format {
     Npy,
 }
 
+/// The setting that says how the windows of parts are cut, where only they must be cut alike: the whole that they are
+/// merged to is gone on with by its windows, as any other.
+pub const WINDOW_OF_PARTS: &str = "window of all parts";
+
 /// A part of a run: `index` from 1 to `count`, as in `--shard 1/4`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Part {
@@ -176,16 +180,6 @@ impl Run {
         let mut shown = self.settings.clone();
         let outputs = self.outputs.iter().map(|output| output.name.as_str());
         shown.insert("outputs".into(), outputs.collect::<Vec<_>>().join(", "));
-        shown.insert(
-            "layouts".into(),
-            word(
-                &self
-                    .outputs
-                    .iter()
-                    .map(|output| output.layout)
-                    .collect::<Vec<_>>(),
-            ),
-        );
         shown.insert("values".into(), word(&self.values));
         shown.insert("format".into(), word(&self.format));
         if let Some(Part { index, count }) = self.shard {

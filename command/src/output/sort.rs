@@ -10,6 +10,7 @@ use super::remarks::Remarks;
 use super::run::Output;
 use super::shard::{self, Frame, Shapes, Shard, ShardLine};
 use super::values::Source;
+use super::watch::{Steps, Watch};
 use super::{Directory, sheet, stem, write_sheet};
 use crate::error::{Error, Result};
 
@@ -20,13 +21,15 @@ impl Directory {
     ///
     /// Until they are, the directory is what it was. Then it is one whose run has not ended, until [`Self::finish`]: a
     /// kill in between leaves shards of both orders, but no index of either, and nothing that says that it is whole.
-    pub fn sort(&mut self) -> Result<()> {
+    pub fn sort(&mut self, watch: &mut dyn Watch) -> Result<()> {
         let outputs = self.manifest.run.outputs.len();
         let mut batch = Batch::new(&self.path);
         let mut sorted = self.finished().to_vec();
         let unsorted = |line: &WindowLine| line.same > 0 || line.shards.len() > outputs;
-        self.must_be_whole(|line| line.kind != Kind::Window || unsorted(line))?;
-        for line in &mut sorted {
+        self.must_be_whole(watch, |line| line.kind != Kind::Window || unsorted(line))?;
+        let mut steps = Steps::new(watch, "sorting", sorted.len());
+        for (done, line) in sorted.iter_mut().enumerate() {
+            steps.done(done)?;
             if unsorted(line) {
                 *line = self.sort_window(&mut batch, line)?;
             }
@@ -96,16 +99,24 @@ impl Directory {
     }
 
     /// What is damaged must not get a new checksum.
-    fn must_be_whole(&self, is_read: impl Fn(&WindowLine) -> bool) -> Result<()> {
-        let lines = self.manifest.windows.iter().filter(|line| is_read(line));
-        let mut files = lines.flat_map(WindowLine::files);
-        match files.find_map(|file| file.damage(&self.path)) {
-            None => Ok(()),
-            Some(damage) => Err(Error::new(format!(
-                "{}: {damage}; remove that file and give the command again, which does its window again",
-                self.path.display()
-            ))),
+    fn must_be_whole(
+        &self,
+        watch: &mut dyn Watch,
+        is_read: impl Fn(&WindowLine) -> bool,
+    ) -> Result<()> {
+        let lines = &self.manifest.windows;
+        let mut steps = Steps::new(watch, "checking", lines.len());
+        for (done, line) in lines.iter().enumerate().filter(|(_, line)| is_read(line)) {
+            steps.done(done)?;
+            if let Some(damage) = line.files().find_map(|file| file.damage(&self.path)) {
+                let place = self.path.display();
+                return Err(Error::new(format!(
+                    "{place}: {damage}; `toolpool verify --repair {place}` takes it off the manifest, and the command, \
+                     given again, does it again"
+                )));
+            }
         }
+        Ok(())
     }
 
     /// The rows that lines hold of an output of the records in a span, in order.

@@ -5,7 +5,6 @@ mod live;
 mod plain;
 mod rates;
 
-use std::io::{IsTerminal, stderr};
 use std::time::{Duration, Instant};
 
 use toolpool::device::Slot;
@@ -45,52 +44,74 @@ pub struct SlotNow {
 
 /// Shows snapshots, as often as it is good.
 pub struct Progress {
+    began: Instant,
     shown: Shown,
-    gpus: Gpus,
     rates: Rates,
     next: Instant,
 }
 
 enum Shown {
-    Live(Live),
+    Live(Live, Gpus),
     Plain(Plain),
 }
 
 impl Progress {
     #[must_use]
     pub fn new(slots: &[Slot], level: LogLevel) -> Self {
-        let shown = match stderr().is_terminal() {
-            true => Shown::Live(Live::new(slots, level)),
-            false => Shown::Plain(Plain),
+        let shown = match Live::new(slots, level) {
+            Some(live) => Shown::Live(live, Gpus::of(slots)),
+            None => Shown::Plain(Plain),
         };
         Self {
+            began: Instant::now(),
             next: Instant::now() + shown.every(),
             shown,
-            gpus: Gpus::of(slots),
             rates: Rates::default(),
         }
     }
 
     /// Shows how the run is, if it is time to; `now` is asked only then.
     pub fn tick(&mut self, now: impl FnOnce() -> Snapshot) {
-        if Instant::now() < self.next {
-            return;
+        if self.is_due() {
+            self.show(&now());
         }
-        self.show(&now());
-        self.next = Instant::now() + self.shown.every();
+    }
+
+    /// Shows how far a work is that slots have no part in, if it is time to: so many of so many steps.
+    pub fn tick_work(&mut self, doing: &str, done: usize, of: usize) {
+        if self.is_due() {
+            let (elapsed, share) = (self.began.elapsed(), done as f64 / of.max(1) as f64);
+            let mut line = Line::default();
+            line.add(0, doing.to_owned());
+            match &self.shown {
+                Shown::Live(live, _) => live.draw(&[], elapsed, Some(share), &line),
+                Shown::Plain(plain) => plain.print(elapsed, Some(share), &line),
+            }
+        }
+    }
+
+    /// Whether something is to be shown now, which is not due again for a while then.
+    fn is_due(&mut self) -> bool {
+        let now = Instant::now();
+        let due = now >= self.next;
+        if due {
+            self.next = now + self.shown.every();
+        }
+        due
     }
 
     fn show(&mut self, now: &Snapshot) {
         let residues = now.slots.iter().map(|slot| slot.residues).collect();
         let speeds = self.rates.after(now.elapsed, residues);
         match &self.shown {
-            Shown::Live(live) => {
+            Shown::Live(live, gpus) => {
                 let slots = now.slots.iter().zip(&speeds).enumerate();
                 let lines = slots
-                    .map(|(number, (slot, &speed))| slot_line(slot, speed, self.gpus.read(number)));
-                live.draw(&lines.collect::<Vec<_>>(), now, &total(now, &speeds));
+                    .map(|(number, (slot, &speed))| slot_line(slot, speed, gpus.reading(number)));
+                let lines: Vec<_> = lines.collect();
+                live.draw(&lines, now.elapsed, now.share, &total(now, &speeds));
             }
-            Shown::Plain(plain) => plain.print(now, &total(now, &speeds)),
+            Shown::Plain(plain) => plain.print(now.elapsed, now.share, &total(now, &speeds)),
         }
     }
 }
@@ -98,7 +119,7 @@ impl Progress {
 impl Shown {
     fn every(&self) -> Duration {
         match self {
-            Self::Live(_) => Live::EVERY,
+            Self::Live(..) => Live::EVERY,
             Self::Plain(_) => Plain::EVERY,
         }
     }

@@ -9,7 +9,10 @@ use std::process::Command;
 use std::sync::Arc;
 use std::thread;
 
-use arrow_array::{ArrayRef, BinaryArray, Int64Array, LargeStringArray, RecordBatch, StringArray};
+use arrow_array::{
+    ArrayRef, BinaryArray, Int8Array, Int16Array, Int32Array, Int64Array, LargeStringArray,
+    RecordBatch, StringArray, UInt8Array, UInt16Array, UInt32Array, UInt64Array,
+};
 use flate2::write::GzEncoder;
 use flate2::{Compression, GzBuilder};
 use parquet::arrow::ArrowWriter;
@@ -321,7 +324,8 @@ proptest! {
     #[test]
     fn a_table_as_text_holds_what_a_fasta_holds(wanted in some_records(), tabs: bool) {
         let delimiter = if tabs { b'\t' } else { b',' };
-        let mut table = csv::WriterBuilder::new().delimiter(delimiter).from_writer(Vec::new());
+        let style = if tabs { csv::QuoteStyle::Never } else { csv::QuoteStyle::Necessary };
+        let mut table = csv::WriterBuilder::new().delimiter(delimiter).quote_style(style).from_writer(Vec::new());
         table.write_record(["length", "Seq", "ID"]).unwrap();
         for (id, sequence) in &wanted {
             table.write_record([b"1", &sequence.to_ascii_lowercase()[..], id]).unwrap();
@@ -462,7 +466,7 @@ fn what_is_no_fasta_is_refused_before_anything_is_read() {
         ),
         ("a.bz2", b"BZh91AY&SY", &["bzip2 -dc"]),
         ("a.xz", b"\xfd7zXZ\0\0\x04", &["xz -dc"]),
-        ("a.zip", b"PK\x03\x04\x14\0", &["unzip -p"]),
+        ("a.zip", b"PK\x03\x04\x14\0", &["funzip"]),
     ] {
         let bad = files.with(name, content);
         let error = Input::open(&[good.clone(), bad.clone()], &Options::default());
@@ -512,4 +516,67 @@ fn gzip_whose_bits_changed_is_read_as_it_was_or_refused() {
             assert_eq!(Some(records), naive(text), "bit {bit}");
         }
     }
+}
+
+#[test]
+fn a_file_that_changes_while_it_is_read_is_not_taken_for_whole() {
+    let files = Files::new();
+    let mut text = b">a\nACDEF\n".repeat(100_000);
+    let path = files.with("it", &text);
+    let few = Limit {
+        records: 10_000,
+        residues: usize::MAX,
+    };
+    let mut input = open(&path).unwrap();
+    let mut window = Window::default();
+    assert!(input.fill(&mut window, few).unwrap());
+    text.extend(b">b\nAC\n");
+    files.with("it", &text);
+    let error = records_left(input).unwrap_err().to_string();
+    for word in [
+        &path,
+        "changed while it was read",
+        "give the same command again",
+    ] {
+        assert!(error.contains(word), "no `{word}` in: {error}");
+    }
+}
+
+fn records_left(mut input: Input) -> Result<usize> {
+    let (mut window, mut count) = (Window::default(), 0);
+    while input.fill(&mut window, ALL)? {
+        count += window.len();
+    }
+    Ok(count)
+}
+
+#[test]
+fn what_to_do_about_a_wrong_input_is_what_goes_with_how_it_comes() {
+    let files = Files::new();
+    let default = Options::default();
+    let fastq = b"@a\nMK\n+\nII\n";
+    let returns = b">a\rMK\r>b\rAC\r";
+    for (name, content, command) in [
+        ("it.fq", fastq.to_vec(), "2~4p' < "),
+        ("it.fq.gz", gzip(fastq), "gzip -dc "),
+        ("it.fq.zst", zstd(fastq), "zstd -dc "),
+        ("it.fa", returns.to_vec(), "tr '\\r' '\\n' < "),
+        ("it.fa.gz", gzip(returns), "gzip -dc "),
+    ] {
+        let path = files.with(name, content);
+        refused(&path, &default, &[command, "> sequences.fasta"]);
+    }
+}
+
+#[test]
+fn a_path_need_not_be_utf8() {
+    use std::os::unix::ffi::OsStrExt;
+    let files = Files::new();
+    let path = files
+        .0
+        .path()
+        .join(std::ffi::OsStr::from_bytes(b"prot\xe9ines.fa"));
+    fs::write(&path, ">a\nAC\n").unwrap();
+    let input = Input::open(&[path], &Options::default()).unwrap();
+    assert_eq!(records(input, ALL).unwrap(), pairs([("a", "AC")]));
 }

@@ -13,7 +13,7 @@ fn columns_are_found_by_name_or_refused_with_those_that_there_are() {
     let default = Options::default();
     let path = files.with(
         "it.txt",
-        "\u{feff}id,x y,sequence\r\n1,\"a c\n*\",DE\r\n2,,\r\n",
+        "\u{feff}id,x y,sequence\r\n1,\"a c *\",DE\r\n2,,\r\n",
     );
     let input = Input::open(std::slice::from_ref(&path), &csv("x y", "sequence")).unwrap();
     assert_eq!(
@@ -135,4 +135,84 @@ fn parquet_that_is_damaged_is_refused_or_read_and_never_panics() {
         damaged[index] ^= 1 << (index % 8);
         drop(read(&files.with("it", damaged)));
     }
+}
+
+#[test]
+fn integers_of_every_width_are_ids() {
+    let files = Files::new();
+    let columns: [ArrayRef; 8] = [
+        Arc::new(Int8Array::from(vec![7])),
+        Arc::new(Int16Array::from(vec![7])),
+        Arc::new(Int32Array::from(vec![7])),
+        Arc::new(Int64Array::from(vec![7])),
+        Arc::new(UInt8Array::from(vec![7])),
+        Arc::new(UInt16Array::from(vec![7])),
+        Arc::new(UInt32Array::from(vec![7])),
+        Arc::new(UInt64Array::from(vec![7])),
+    ];
+    for column in columns {
+        let kind = column.data_type().clone();
+        let path = files.with("it", parquet(vec![("id", column), ("seq", text(["AC"]))]));
+        assert_eq!(read(&path).unwrap(), pairs([("7", "AC")]), "{kind}");
+    }
+    let most: ArrayRef = Arc::new(UInt64Array::from(vec![u64::MAX]));
+    let path = files.with("it", parquet(vec![("id", most), ("seq", text(["AC"]))]));
+    assert_eq!(
+        read(&path).unwrap(),
+        pairs([("18446744073709551615", "AC")])
+    );
+}
+
+#[test]
+fn a_quote_that_is_not_closed_swallows_no_rows() {
+    let files = Files::new();
+    let default = Options::default();
+    for (table, line) in [
+        ("id,seq\na,\"AC\nb,DE\nc,FG\n", "line 2"),
+        ("id,seq\na,AC\nb,\"DE", "line 3"),
+        ("id,seq,more\na,AC,\"x\nb,DE,y\nc,FG,\"z\"\n", "line 2"),
+        ("id,seq\na,AC\n\"b,DE\nc,FG\n", "line 3"),
+    ] {
+        refused(
+            &files.with("it.csv", table),
+            &default,
+            &[line, "quote", "close it"],
+        );
+    }
+    for (table, line) in [
+        ("id,seq\na,\"AC\nb,DE\"\nc,FG\n", "line 2"),
+        ("id,seq\na,AC\n\"b\nc\",DE\n", "line 3"),
+    ] {
+        refused(
+            &files.with("it.csv", table),
+            &default,
+            &[line, "a line ends inside"],
+        );
+    }
+    let good = "id,more,seq\na,\"two\nlines, and \"\"quotes\"\"\",AC\n\"b\",5\" long,\"DE\"\n";
+    let good = read(&files.with("it.csv", good)).unwrap();
+    assert_eq!(good, pairs([("a", "AC"), ("b", "DE")]));
+}
+
+#[test]
+fn quotes_in_a_tsv_are_letters_and_no_residues() {
+    let files = Files::new();
+    let path = files.with("it.tsv", "id\tseq\n\"a\tAC\nb\"c\tDE\n\"d\"\tFG\n");
+    assert_eq!(
+        read(&path).unwrap(),
+        pairs([("\"a", "AC"), ("b\"c", "DE"), ("\"d\"", "FG")])
+    );
+    let path = files.with("it.tsv", "id\tseq\na\tAC\nb\t\"DE\"\n");
+    refused(&path, &Options::default(), &["line 3", "quote", "CSV"]);
+}
+
+#[test]
+fn parquet_inside_of_gzip_says_what_to_do() {
+    let files = Files::new();
+    let whole = parquet(vec![("id", text(["a"])), ("seq", text(["AC"]))]);
+    refused(
+        &files.with("it.parquet.gz", gzip(&whole)),
+        &Options::default(),
+        &["gzip -dc", "> sequences.parquet"],
+    );
 }

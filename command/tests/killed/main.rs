@@ -15,7 +15,7 @@ mod folders;
 #[path = "../made/mod.rs"]
 mod made;
 
-use toolpool_command::output::{Directory, Part, Run, has_ended, merge, sort};
+use toolpool_command::output::{Directory, Part, Run, Unwatched, has_ended, merge, sort};
 use toolpool_command::rows::Outcome;
 
 use folders::{Files, files, restore};
@@ -36,7 +36,7 @@ const STEP: &str = "TOOLPOOL_TEST_STEP";
 fn a_sort_that_is_killed_at_any_step_leaves_the_old_order_or_is_gone_on_with() {
     at_every_step("sort", |directory| {
         embed(directory, &run(), |_| None)
-            .finish(&Vec::new())
+            .finish(&Vec::new(), &mut Unwatched)
             .map(drop)
             .unwrap()
     });
@@ -53,7 +53,7 @@ fn a_merge_that_is_killed_at_any_step_leaves_no_whole_or_is_gone_on_with() {
             };
             let shard = Some(Part { index, count: 2 });
             embed(&part, &Run { shard, ..run() }, elsewhere)
-                .finish(&Vec::new())
+                .finish(&Vec::new(), &mut Unwatched)
                 .unwrap();
         }
     });
@@ -74,7 +74,10 @@ fn embed(
             output.write(&MADE.rows(number, outcome)).unwrap();
         }
     }
-    assert_eq!(output.duplicates().unwrap(), Vec::<u64>::new());
+    assert_eq!(
+        output.duplicates(&mut Unwatched).unwrap(),
+        Vec::<u64>::new()
+    );
     output
 }
 
@@ -83,8 +86,8 @@ fn command(role: &str, directory: &Path) {
     match role {
         "sort" => {
             let mut output = embed(directory, &run(), |_| None);
-            output.sort().unwrap();
-            output.finish(&Vec::new()).unwrap();
+            output.sort(&mut Unwatched).unwrap();
+            output.finish(&Vec::new(), &mut Unwatched).unwrap();
         }
         _ => {
             merge(&parts(directory.parent().unwrap()), directory).unwrap()().unwrap();

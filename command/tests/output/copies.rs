@@ -7,7 +7,7 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::{Float32Type, UInt64Type};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use safetensors::SafeTensors;
-use toolpool_command::output::{Directory, sort};
+use toolpool_command::output::{Directory, Unwatched, sort};
 use toolpool_command::rows::{Outcome, Rows, Values};
 use toolpool_command::window::Window;
 
@@ -32,7 +32,7 @@ fn records_that_only_seemed_the_same_are_given_back_and_written_again() {
                 output.write(&MADE.rows(number, seeming)).unwrap();
             }
         }
-        assert_eq!(output.duplicates().unwrap(), expected);
+        assert_eq!(output.duplicates(&mut Unwatched).unwrap(), expected);
     }
     let mut output = Directory::open(folder.path(), &run(), false).unwrap();
     let again = |index| {
@@ -43,11 +43,14 @@ fn records_that_only_seemed_the_same_are_given_back_and_written_again() {
         })
     };
     output.write(&MADE.rows(1, again)).unwrap();
-    assert_eq!(output.duplicates().unwrap(), [302, 305]);
+    assert_eq!(output.duplicates(&mut Unwatched).unwrap(), [302, 305]);
     output.write(&MADE.rows(4, again)).unwrap();
-    assert_eq!(output.duplicates().unwrap(), Vec::<u64>::new());
-    output.sort().unwrap();
-    output.finish(&Vec::new()).unwrap();
+    assert_eq!(
+        output.duplicates(&mut Unwatched).unwrap(),
+        Vec::<u64>::new()
+    );
+    output.sort(&mut Unwatched).unwrap();
+    output.finish(&Vec::new(), &mut Unwatched).unwrap();
 
     // In order, no trace of it is left.
     let (_folder, straight) = undisturbed(&run());
@@ -126,7 +129,10 @@ fn copies_of_large_rows_have_their_values() {
         .map(|record| (record % 4 != 0).then_some(record * 37 % 128))
         .collect();
     output.write(&Wide::rows(1, 128, &sources)).unwrap();
-    assert_eq!(output.duplicates().unwrap(), Vec::<u64>::new());
+    assert_eq!(
+        output.duplicates(&mut Unwatched).unwrap(),
+        Vec::<u64>::new()
+    );
     let expected: Vec<(u64, u64)> = (0..128)
         .map(|record| (record, record))
         .chain(
@@ -138,7 +144,7 @@ fn copies_of_large_rows_have_their_values() {
     let mut unsorted = read_wide(folder.path());
     unsorted.sort();
     assert_eq!(unsorted, expected);
-    output.sort().unwrap();
+    output.sort(&mut Unwatched).unwrap();
     assert_eq!(read_wide(folder.path()), expected);
 }
 
@@ -200,8 +206,9 @@ fn a_window_that_is_done_again_otherwise_loses_no_row() {
     for number in 0..MADE.windows() {
         output.write(&MADE.rows(number, forgotten)).unwrap();
     }
-    output.duplicates().unwrap();
-    output.finish(&Vec::new()).unwrap();
+    output.duplicates(&mut Unwatched).unwrap();
+    output.finish(&Vec::new(), &mut Unwatched).unwrap();
+    drop(output);
     fs::write(folder.path().join("mean/00000001.parquet"), "damaged").unwrap();
     go_on(folder.path(), &run());
     let (_folder, straight) = undisturbed(&run());
@@ -218,7 +225,7 @@ fn copies_that_are_lost_one_after_the_other_are_all_made_again() {
     for number in 0..MADE.windows() {
         MADE.write(&mut output, number).unwrap();
         if number % 2 == 0 {
-            output.duplicates().unwrap();
+            output.duplicates(&mut Unwatched).unwrap();
         }
     }
     drop(output);

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
 
-use toolpool_command::output::{Directory, Format, Run, ValueType};
+use toolpool_command::output::{Directory, Format, Run, Unwatched, ValueType};
 
 use crate::made::{Made, fails, run};
 
@@ -50,9 +50,12 @@ pub fn go_on(directory: &Path, run: &Run) -> Vec<String> {
     let mut output = Directory::open(directory, run, false).unwrap();
     let notes = output.notes().to_vec();
     MADE.write_all(&mut output).unwrap();
-    assert_eq!(output.duplicates().unwrap(), Vec::<u64>::new());
+    assert_eq!(
+        output.duplicates(&mut Unwatched).unwrap(),
+        Vec::<u64>::new()
+    );
     let totals = output
-        .finish(&vec![("report.json", b"{}".to_vec())])
+        .finish(&vec![("report.json", b"{}".to_vec())], &mut Unwatched)
         .unwrap();
     assert_eq!(
         totals.failed,

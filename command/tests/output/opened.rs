@@ -3,7 +3,9 @@
 use std::fs;
 
 use toolpool_command::error::Error;
-use toolpool_command::output::{Directory, Format, Layout, Run, ValueType, sort, verify};
+use toolpool_command::output::{
+    Directory, Format, Layout, Run, Unwatched, ValueType, Watch, repair, sort, verify,
+};
 use toolpool_command::rows::{Outcome, Values};
 
 use crate::folders::{MADE, files, go_on, names, npy, undisturbed, whole};
@@ -59,7 +61,7 @@ fn a_run_without_rows_has_shards_without_rows_until_there_are_some() {
     for run in [run(), npy()] {
         let folder = tempfile::tempdir().unwrap();
         let open = || Directory::open(folder.path(), &run, false).unwrap();
-        assert_eq!(open().finish(&Vec::new()).unwrap().rows, 0);
+        assert_eq!(open().finish(&Vec::new(), &mut Unwatched).unwrap().rows, 0);
         let empty = files(folder.path());
         let shards = empty
             .keys()
@@ -69,19 +71,19 @@ fn a_run_without_rows_has_shards_without_rows_until_there_are_some() {
         assert_eq!(verify(folder.path()).unwrap(), Vec::<String>::new());
 
         // As it was, also where a shard is lost; and sorted.
-        assert!(open().finish(&Vec::new()).is_ok());
+        assert!(open().finish(&Vec::new(), &mut Unwatched).is_ok());
         assert_eq!(files(folder.path()), empty);
         let lost = empty.keys().find(|name| name.contains("/empty-")).unwrap();
         fs::remove_file(folder.path().join(lost)).unwrap();
-        open().finish(&Vec::new()).unwrap();
+        open().finish(&Vec::new(), &mut Unwatched).unwrap();
         sort(folder.path()).unwrap();
         assert_eq!(files(folder.path()), empty);
 
         let mut output = open();
         MADE.write_all(&mut output).unwrap();
-        output.duplicates().unwrap();
+        output.duplicates(&mut Unwatched).unwrap();
         output
-            .finish(&vec![("report.json", b"{}".to_vec())])
+            .finish(&vec![("report.json", b"{}".to_vec())], &mut Unwatched)
             .unwrap();
         assert_eq!(&files(folder.path()), whole(&run));
     }
@@ -190,11 +192,11 @@ fn sorting_keeps_the_count_of_what_became_infinite() {
     for number in 0..MADE.windows() {
         output.write(&large(number, seeming)).unwrap();
     }
-    assert_eq!(output.duplicates().unwrap(), [70]);
+    assert_eq!(output.duplicates(&mut Unwatched).unwrap(), [70]);
     let before = output.totals().overflowed;
     output.write(&large(1, again)).unwrap();
     assert_eq!(output.totals().overflowed, before + 1);
-    output.sort().unwrap();
+    output.sort(&mut Unwatched).unwrap();
     assert_eq!(output.totals().overflowed, before + 1);
 }
 
@@ -203,14 +205,14 @@ fn sorting_gives_no_new_checksum_to_a_shard_that_is_damaged() {
     let folder = tempfile::tempdir().unwrap();
     let mut output = Directory::open(folder.path(), &run(), false).unwrap();
     MADE.write_all(&mut output).unwrap();
-    output.duplicates().unwrap();
+    output.duplicates(&mut Unwatched).unwrap();
     let shard = folder.path().join("mean/00000001.parquet");
     let mut bytes = fs::read(&shard).unwrap();
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;
     fs::write(&shard, &bytes).unwrap();
     let before = files(folder.path());
-    let refused = output.sort().unwrap_err().to_string();
+    let refused = output.sort(&mut Unwatched).unwrap_err().to_string();
     assert!(refused.contains("mean/00000001.parquet"), "{refused}");
     assert_eq!(files(folder.path()), before);
     drop(output);
@@ -243,7 +245,7 @@ fn values_that_are_not_finite_are_counted_and_their_records_listed() {
             ))
             .unwrap();
     }
-    output.duplicates().unwrap();
+    output.duplicates(&mut Unwatched).unwrap();
     let with = |index: &u64| same_as(*index).unwrap_or(*index) < MADE.window && !fails(*index);
     let expected: Vec<u64> = (0..MADE.records).filter(with).collect();
     assert!(
@@ -252,11 +254,11 @@ fn values_that_are_not_finite_are_counted_and_their_records_listed() {
     );
     for sorted in [false, true] {
         if sorted {
-            output.sort().unwrap();
+            output.sort(&mut Unwatched).unwrap();
         }
         assert_eq!(output.totals().not_finite, expected.len() as u64);
     }
-    let totals = output.finish(&Vec::new()).unwrap();
+    let totals = output.finish(&Vec::new(), &mut Unwatched).unwrap();
     assert_eq!(
         totals.rows,
         (0..MADE.records).filter(|&index| !fails(index)).count() as u64
@@ -280,5 +282,162 @@ impl Values for Large {
 
     fn get(&self, _record: usize, _name: &str) -> (&[usize], &[f32]) {
         (&[5], &self.0)
+    }
+}
+
+#[test]
+fn files_of_others_stay_also_where_a_run_is_deleted() {
+    let (_folder, directory) = undisturbed(&run());
+    let theirs = [
+        "mean/2024-results.parquet",
+        "mean/1.parquet",
+        "mean/00000000.csv",
+        "mean/00000000-mine.parquet",
+        "mean/results-00000000.parquet",
+        "records/5.tsv",
+        "notes.tsv",
+    ];
+    for name in theirs {
+        fs::write(directory.join(name), "the user's").unwrap();
+    }
+    go_on(&directory, &run());
+    let mut other = run();
+    other.settings.insert("model".into(), "another".into());
+    drop(Directory::open(&directory, &other, true).unwrap());
+    let left = names(&directory);
+    assert_eq!(
+        left,
+        theirs
+            .into_iter()
+            .chain(["manifest.jsonl"])
+            .map(String::from)
+            .collect()
+    );
+}
+
+#[test]
+fn what_a_file_system_puts_into_a_folder_is_in_nobodys_way() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("lost+found")).unwrap();
+    fs::write(folder.path().join(".DS_Store"), "").unwrap();
+    go_on(folder.path(), &run());
+    assert!(folder.path().join("lost+found").exists() && folder.path().join(".DS_Store").exists());
+}
+
+#[test]
+fn what_is_made_of_all_windows_is_watched_as_they_are() {
+    for name in ["failures.tsv", "remarks.tsv", "per_residue/index.parquet"] {
+        let (_folder, directory) = undisturbed(&run());
+        let mut bytes = fs::read(directory.join(name)).unwrap();
+        bytes[40] ^= 1;
+        fs::write(directory.join(name), bytes).unwrap();
+        let [damage] = verify(&directory).unwrap().try_into().expect("one line");
+        assert!(damage.contains(name), "{damage}");
+        let [note] = go_on(&directory, &run()).try_into().expect("one note");
+        assert!(
+            note.contains(name) && note.contains("written again"),
+            "{note}"
+        );
+        assert_eq!(&files(&directory), whole(&run()));
+    }
+}
+
+#[test]
+fn what_repair_takes_off_the_manifest_is_done_again() {
+    let (_folder, directory) = undisturbed(&run());
+    let shard = directory.join("mean/00000001.parquet");
+    let mut bytes = fs::read(&shard).unwrap();
+    bytes[40] ^= 1;
+    fs::write(&shard, bytes).unwrap();
+    let [note] = repair(&directory).unwrap().try_into().expect("one note");
+    assert!(note.contains("mean/00000001.parquet"), "{note}");
+    assert!(!shard.exists(), "nobody takes it for whole");
+    assert_eq!(verify(&directory).unwrap(), Vec::<String>::new());
+    assert_eq!(repair(&directory).unwrap(), Vec::<String>::new());
+    assert_eq!(go_on(&directory, &run()), Vec::<String>::new());
+    assert_eq!(&files(&directory), whole(&run()));
+}
+
+#[test]
+fn how_long_the_input_is_stays_known_where_windows_are_done_again() {
+    let (_folder, directory) = undisturbed(&run());
+    fs::remove_file(directory.join("mean/00000001.parquet")).unwrap();
+    for _ in 0..2 {
+        let output = Directory::open(&directory, &run(), false).unwrap();
+        assert!(!output.has_ended());
+        assert_eq!(output.records(), Some(MADE.records));
+    }
+}
+
+#[test]
+fn windows_in_which_records_failed_are_forgotten_on_demand_and_done_again() {
+    let (_folder, directory) = undisturbed(&run());
+    let mut output = Directory::open(&directory, &run(), false).unwrap();
+    output.forget_failed().unwrap();
+    assert!(!output.has_ended() && output.totals().failed == 0);
+    drop(output);
+    go_on(&directory, &run());
+    assert_eq!(&files(&directory), whole(&run()));
+
+    // Of a run in which none failed, nothing is.
+    let folder = tempfile::tempdir().unwrap();
+    let mut output = Directory::open(folder.path(), &run(), false).unwrap();
+    output
+        .write(&MADE.rows(0, |_| Some(Outcome::Done)))
+        .unwrap();
+    output.finish(&Vec::new(), &mut Unwatched).unwrap();
+    let before = files(folder.path());
+    output.forget_failed().unwrap();
+    assert!(output.has_ended());
+    assert_eq!(files(folder.path()), before);
+}
+
+/// Ends what it watches after so many looks.
+struct Impatient(usize);
+
+impl Watch for Impatient {
+    fn look(&mut self, doing: &'static str, done: usize, of: usize) -> bool {
+        assert!(done <= of, "{doing}");
+        self.0 = self.0.saturating_sub(1);
+        self.0 > 0
+    }
+}
+
+#[test]
+fn what_takes_long_can_be_ended_at_any_step_and_gone_on_with() {
+    type Work = fn(&mut Directory, &mut Impatient) -> Result<(), Error>;
+    let works: [Work; 3] = [
+        |output, watch| output.duplicates(watch).map(drop),
+        |output, watch| {
+            output.duplicates(&mut Unwatched)?;
+            output.sort(watch)
+        },
+        |output, watch| {
+            output.duplicates(&mut Unwatched)?;
+            output.finish(&Vec::new(), watch).map(drop)
+        },
+    ];
+    let (_folder, straight) = undisturbed(&run());
+    sort(&straight).unwrap();
+    for work in works {
+        let folder = tempfile::tempdir().unwrap();
+        let mut looks = 0;
+        loop {
+            let mut output = Directory::open(folder.path(), &run(), false).unwrap();
+            MADE.write_all(&mut output).unwrap();
+            looks += 1;
+            match work(&mut output, &mut Impatient(looks)) {
+                Ok(()) => break,
+                Err(error) => assert!(matches!(error, Error::Interrupted), "{error}"),
+            }
+            output.pause(&Vec::new()).unwrap();
+            assert!(!output.has_ended());
+            let lists = ["failures.tsv", "remarks.tsv"].map(|list| folder.path().join(list));
+            assert!(lists.iter().all(|list| list.exists()));
+        }
+        assert!(looks > 5, "there were steps");
+        go_on(folder.path(), &run());
+        sort(folder.path()).unwrap();
+        assert_eq!(files(folder.path()), files(&straight));
     }
 }

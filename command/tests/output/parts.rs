@@ -4,7 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use toolpool_command::error::Result;
-use toolpool_command::output::{Directory, Part, Run, Totals, merge, sort, verify};
+use toolpool_command::output::{
+    Directory, Part, Run, Totals, Unwatched, WINDOW_OF_PARTS, merge, repair, sort, verify,
+};
 use toolpool_command::rows::Outcome;
 
 use crate::folders::{Disk, MADE, files, go_on, names, restore, shards, undisturbed};
@@ -51,8 +53,11 @@ fn part(folder: &Path, index: u32) -> PathBuf {
             output.write(&MADE.rows(number, elsewhere)).unwrap();
         }
     }
-    assert_eq!(output.duplicates().unwrap(), Vec::<u64>::new());
-    output.finish(&Vec::new()).unwrap();
+    assert_eq!(
+        output.duplicates(&mut Unwatched).unwrap(),
+        Vec::<u64>::new()
+    );
+    output.finish(&Vec::new(), &mut Unwatched).unwrap();
     directory
 }
 
@@ -99,8 +104,8 @@ fn parts_without_rows_are_joined_to_a_whole_without_rows() {
     let parts = [1, 2].map(|index| {
         let directory = folder.path().join(format!("part{index}"));
         let shard = Some(Part { index, count: 2 });
-        let output = Directory::open(&directory, &Run { shard, ..run() }, false).unwrap();
-        output.finish(&Vec::new()).unwrap();
+        let mut output = Directory::open(&directory, &Run { shard, ..run() }, false).unwrap();
+        output.finish(&Vec::new(), &mut Unwatched).unwrap();
         directory
     });
     let merged = folder.path().join("merged");
@@ -161,7 +166,8 @@ fn a_part_whose_shard_is_damaged_is_refused_before_the_whole_says_that_it_is_com
     refuses_a_damaged_shard(&parts, &merged);
 
     // What the refusal says to do.
-    fs::remove_file(parts[1].join(DAMAGED)).unwrap();
+    let [repaired] = repair(&parts[1]).unwrap().try_into().expect("one note");
+    assert!(repaired.contains(DAMAGED), "{repaired}");
     part(folder.path(), 2);
     joined(&parts, &merged).unwrap();
     assert_eq!(verify(&merged).unwrap(), Vec::<String>::new());
@@ -181,7 +187,7 @@ fn refuses_a_damaged_shard(parts: &[PathBuf], merged: &Path) {
         "part2: ",
         DAMAGED,
         "does not have the checksum",
-        "give the command of this part again",
+        "verify --repair",
     ] {
         assert!(refused.contains(words), "{refused}");
     }
@@ -206,4 +212,61 @@ fn what_is_missing_for_a_whole_is_said() {
     fs::write(two.join("manifest.jsonl"), &manifest[..manifest.len() - 5]).unwrap();
     assert!(refused(&parts).contains("part2 is not finished"));
     assert!(!merged.exists());
+}
+
+#[test]
+fn a_merge_into_a_directory_that_holds_something_else_leaves_it_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let parts = [1, 2, 3].map(|index| part(folder.path(), index));
+    let one_of_them = folder.path().join("copy");
+    restore(&one_of_them, &files(&parts[0]));
+    let other = folder.path().join("other");
+    let mut output = Directory::open(&other, &run(), false).unwrap();
+    MADE.write(&mut output, 0).unwrap();
+    output.finish(&Vec::new(), &mut Unwatched).unwrap();
+    drop(output);
+    for (target, said) in [
+        (&one_of_them, "another run (shard: 1/3 there, not set now)"),
+        (&other, "other rows already, or not all of these"),
+    ] {
+        // Its own run would remove this, and do it again.
+        fs::write(target.join("mean/00000000.parquet"), "damaged").unwrap();
+        let before = files(target);
+        let refused = joined(&parts, target).unwrap_err().to_string();
+        assert!(
+            refused.contains(said) && !refused.contains("--force"),
+            "{refused}"
+        );
+        assert_eq!(files(target), before);
+    }
+}
+
+#[test]
+fn a_merged_directory_that_is_damaged_is_merged_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let parts = [1, 2, 3].map(|index| part(folder.path(), index));
+    let merged = folder.path().join("merged");
+    joined(&parts, &merged).unwrap();
+    let whole = files(&merged);
+    fs::remove_file(merged.join("contacts/00000002-2of3.safetensors")).unwrap();
+    joined(&parts, &merged).unwrap();
+    assert_eq!(files(&merged), whole);
+}
+
+#[test]
+fn the_window_of_parts_is_no_setting_of_the_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let dealt = |index| {
+        let mut run = run();
+        run.settings.insert(WINDOW_OF_PARTS.into(), "64".into());
+        run.shard = Some(Part { index, count: 2 });
+        let directory = folder.path().join(format!("part{index}"));
+        let mut output = Directory::open(&directory, &run, false).unwrap();
+        output.finish(&Vec::new(), &mut Unwatched).unwrap();
+        directory
+    };
+    let parts = [1, 2].map(dealt);
+    let merged = folder.path().join("merged");
+    joined(&parts, &merged).unwrap();
+    assert!(Directory::open(&merged, &run(), false).is_ok());
 }

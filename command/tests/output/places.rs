@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use toolpool_command::error::Error;
-use toolpool_command::output::{Directory, verify};
+use toolpool_command::output::{Directory, Unwatched, verify};
 
 use crate::folders::{Disk, MADE, files, go_on, names, whole};
 use crate::made::run;
@@ -91,9 +91,9 @@ fn run_until_full(directory: &Path) {
     let full = || -> Result<(), Error> {
         let mut output = Directory::open(directory, &run(), false)?;
         MADE.write_all(&mut output)?;
-        output.duplicates()?;
+        output.duplicates(&mut Unwatched)?;
         output
-            .finish(&vec![("report.json", b"{}".to_vec())])
+            .finish(&vec![("report.json", b"{}".to_vec())], &mut Unwatched)
             .map(drop)
     };
     let error = full().expect_err("all of it fits");
