@@ -398,6 +398,13 @@ impl State {
         });
     }
 
+    /// An item has succeeded: so the job has not failed as a whole, if that had been said already.
+    pub fn keep_what_is_done(&mut self) {
+        if let Verdict::Failed(error) = &self.verdict {
+            self.verdict = Verdict::Stopped(error.clone());
+        }
+    }
+
     /// Takes everything out of the queue. The first reason to stop counts.
     pub fn stop(&mut self, verdict: Verdict) {
         if !matches!(self.verdict, Verdict::Running) || self.over() {

@@ -181,6 +181,7 @@ impl Job {
     fn accept(&self, state: &mut State, batch: Vec<Planned>, mut part: Part, slot: &Slot) {
         if part.failures() < batch.len() {
             state.streak.broken();
+            state.keep_what_is_done();
             state.trust[slot.number].earn();
         }
         state.tally.count(&part);
