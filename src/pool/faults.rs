@@ -144,14 +144,14 @@ impl Job {
             }
             Status::OutOfMemory if landing.relieved => {
                 state.tally.slots[slot].retries += 1;
-                state.again.push(batch);
+                state.try_again(batch);
             }
             _ if batch.len() > 1 => {
                 state.tally.slots[slot].splits += 1;
                 let mut first = batch;
                 let second = first.split_off(first.len().div_ceil(2));
-                state.again.push(second);
-                state.again.push(first);
+                state.try_again(second);
+                state.try_again(first);
             }
             Status::Crashed => self.suspect(state, batch, error, landing),
             Status::OutOfMemory if landing.larger || landing.crowded => {
@@ -160,7 +160,7 @@ impl Job {
             }
             _ if self.doubts(state, &batch, error, landing) => {
                 state.tally.slots[slot].retries += 1;
-                state.elsewhere.extend(batch);
+                state.try_elsewhere(batch);
             }
             _ => self.fail_alone(state, &batch, error, landing),
         }
@@ -197,7 +197,7 @@ impl Job {
                 }
                 _ => {
                     state.tally.slots[landing.slot.number].retries += 1;
-                    state.suspects.push(item);
+                    state.suspect(vec![item]);
                     continue;
                 }
             };

@@ -42,13 +42,13 @@ pub struct State {
     fresh: VecDeque<Planned>,
     remaining: Remaining,
     /// Batches that come back from a failure, the latest last.
-    pub again: Vec<Vec<Planned>>,
+    again: Vec<Vec<Planned>>,
     /// Batches to be tried again after everything fresh, and not before their time.
     pub later: VecDeque<(Instant, Vec<Planned>)>,
     /// Items that ran out of memory alone; for the slot with most, with its device to themselves.
     pub large: Vec<Planned>,
     /// Items that failed alone: another slot is asked before they are believed to be to blame.
-    pub elsewhere: Vec<Planned>,
+    elsewhere: Vec<Planned>,
     /// Distinct items that were among those once, and are not done.
     pub doubted: HashMap<u32, Doubt>,
     /// By slot.
@@ -56,7 +56,9 @@ pub struct State {
     /// The cheapest item, tried alone to see whether the tool works at all.
     pub probe: Option<u32>,
     /// Items that may have cost a device or a process; they run last, and alone.
-    pub suspects: Vec<Planned>,
+    suspects: Vec<Planned>,
+    /// Distinct items that were among those once: they stay so, by whatever way they come back.
+    suspected: HashSet<u32>,
     /// Distinct items that were there once when a device, a process or time was lost: the next time they fail.
     pub blamed: HashSet<u32>,
     /// Distinct items that are in a batch that was given up, on a worker that comes to it yet.
@@ -171,6 +173,7 @@ impl State {
             trust: vec![Trust::default(); slots.len()],
             probe: None,
             suspects: Vec::new(),
+            suspected: HashSet::new(),
             blamed: HashSet::new(),
             ghosts: HashSet::new(),
             tries: HashMap::new(),
@@ -240,6 +243,36 @@ impl State {
         let large = terms.largest && !self.large.is_empty();
         let old = self.back() + self.suspects.len() > 0;
         large || old || (!self.fresh.is_empty() && self.worth(terms).is_some())
+    }
+
+    /// Has items run last and alone.
+    pub fn suspect(&mut self, items: Vec<Planned>) {
+        let numbers = items.iter().map(|item| item.unique);
+        self.suspected.extend(numbers);
+        self.suspects.extend(items);
+    }
+
+    /// Has a batch be tried again at once; suspects in their turn.
+    pub fn try_again(&mut self, batch: Vec<Planned>) {
+        if self.of_suspects(&batch) {
+            self.suspects.extend(batch);
+        } else {
+            self.again.push(batch);
+        }
+    }
+
+    /// Has an item be tried on another slot.
+    pub fn try_elsewhere(&mut self, item: Vec<Planned>) {
+        if self.of_suspects(&item) {
+            self.suspects.extend(item);
+        } else {
+            self.elsewhere.extend(item);
+        }
+    }
+
+    fn of_suspects(&self, batch: &[Planned]) -> bool {
+        let mut items = batch.iter();
+        items.any(|item| self.suspected.contains(&item.unique))
     }
 
     /// The next batch for a slot: what failed on another, what comes back from failures, then the longest fresh items that
@@ -318,10 +351,16 @@ impl State {
 
     /// A batch whose time to be tried again has come.
     fn take_later(&mut self, terms: &Terms) -> Option<Vec<Planned>> {
-        let mut batches = self.later.iter();
-        let place =
-            batches.position(|(from, batch)| *from <= terms.now && self.all_for(batch, terms))?;
-        self.later.remove(place).map(|(_, batch)| batch)
+        loop {
+            let mut batches = self.later.iter();
+            let place = batches
+                .position(|(from, batch)| *from <= terms.now && self.all_for(batch, terms))?;
+            let (_, batch) = self.later.remove(place)?;
+            if !self.of_suspects(&batch) {
+                return Some(batch);
+            }
+            self.suspects.extend(batch);
+        }
     }
 
     fn all_for(&self, batch: &[Planned], terms: &Terms) -> bool {
@@ -358,6 +397,13 @@ impl State {
         } else {
             Verdict::Failed(error)
         });
+    }
+
+    /// An item has succeeded: so the job has not failed as a whole, if that had been said already.
+    pub fn keep_what_is_done(&mut self) {
+        if let Verdict::Failed(error) = &self.verdict {
+            self.verdict = Verdict::Stopped(error.clone());
+        }
     }
 
     /// Takes everything out of the queue. The first reason to stop counts.

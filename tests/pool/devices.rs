@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use toolpool::error::{Error, Status};
 
@@ -64,6 +65,51 @@ fn the_last_device_takes_with_it_only_what_is_not_done() {
         );
     }
     assert!(run(&pool, &tool, &inputs).is_err(), "no slot is left");
+}
+
+/// It costs a device, then it is unlucky, and all the time another job has batches in flight, two a slot.
+#[test]
+fn a_suspect_runs_alone_also_when_it_is_tried_once_more() {
+    let unlucky = Arc::new(Gate::default());
+    unlucky.open();
+    let (tells, times) = (Arc::clone(&unlucky), AtomicUsize::new(0));
+    let flying: [AtomicUsize; 2] = Default::default();
+    let flying = Arc::new(flying);
+    let (begun, company) = (Arc::clone(&flying), Arc::new(AtomicUsize::new(usize::MAX)));
+    let met = Arc::clone(&company);
+    let tool = Arc::new(Double {
+        depth: 2,
+        limits: Double::one_by_one(),
+        start: Arc::new(move |slot, batch| {
+            if holds(batch, 13) {
+                match times.fetch_add(1, Ordering::SeqCst) {
+                    0 => return Err(Error::new(Status::DeviceLost, "fell off the bus")),
+                    1 => {
+                        tells.pass(13);
+                        return Err(Error::new(Status::Transient, "busy"));
+                    }
+                    _ => met.store(begun[slot].load(Ordering::SeqCst), Ordering::SeqCst),
+                }
+            }
+            begun[slot].fetch_add(1, Ordering::SeqCst);
+            Ok(())
+        }),
+        collect: Arc::new(move |slot, _| {
+            flying[slot].fetch_sub(1, Ordering::SeqCst);
+            Ok(())
+        }),
+        ..Double::plain("suspect")
+    });
+    let pool = pool(2);
+    let suspect = submit(&pool, &tool, &named(13, 1, 5)).unwrap();
+    unlucky.next();
+    let mut others = vec![submit(&pool, &tool, &named(b'a', 500, 5)).unwrap()];
+    while !suspect.wait(Some(Duration::ZERO)) {
+        others.push(submit(&pool, &tool, &named(b'a', 500, 5)).unwrap());
+        others.retain(|job| !job.wait(Some(Duration::ZERO)));
+    }
+    check_all(&results(&suspect).unwrap(), &named(13, 1, 5));
+    assert_eq!(company.load(Ordering::SeqCst), 0, "batches beside it");
 }
 
 /// Slot 0 fails all that it gets, faster than slot 1 does anything. Slot 1 is held in its second batch until slot 0 has had

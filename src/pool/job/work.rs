@@ -140,13 +140,13 @@ impl Job {
 
     /// Takes a batch back that a worker could not end, for reasons of its own.
     pub(in crate::pool) fn put_back(&self, batch: Vec<Planned>) {
-        self.take_back(batch, |state, batch| state.again.push(batch));
+        self.take_back(batch, State::try_again);
     }
 
     /// Takes a batch back that a worker has begun and comes to yet, though nobody waits for it any more. An item of it may
     /// cost that worker its device: so each is run last and alone, as suspects are.
     pub(in crate::pool) fn keep_for_last(&self, batch: Vec<Planned>) {
-        self.take_back(batch, |state, batch| state.suspects.extend(batch));
+        self.take_back(batch, State::suspect);
     }
 
     /// A batch is given up that its worker comes to yet.
@@ -182,6 +182,7 @@ impl Job {
     fn accept(&self, state: &mut State, batch: Vec<Planned>, mut part: Part, slot: &Slot) {
         if part.failures() < batch.len() {
             state.streak.broken();
+            state.keep_what_is_done();
             state.trust[slot.number].earn();
         }
         state.tally.count(&part);
