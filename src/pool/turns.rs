@@ -269,7 +269,7 @@ impl Turns {
         let device = self.on_device(slot);
         let kept = |&other: &usize| {
             let seat = &self.seats[other];
-            seat.wants_device || seat.flights.iter().any(|flight| flight.alone)
+            seat.wants_device && seat.ready() || seat.flights.iter().any(|flight| flight.alone)
         };
         if device.iter().any(kept) {
             return Err(Idle::LookAgain(LOOK_AGAIN));
