@@ -1,5 +1,6 @@
 //! The pool: one warm thread per slot, pulling batches of the jobs that were submitted.
 
+mod doubt;
 mod faults;
 mod job;
 mod learnt;
@@ -11,6 +12,7 @@ mod seat;
 mod state;
 mod sync;
 mod tally;
+mod terms;
 mod turns;
 mod warm;
 mod worker;

@@ -218,6 +218,11 @@ impl Seat {
         }
     }
 
+    /// Whether its worker is still inside something that nobody waits for, and may come back.
+    pub fn haunted(&self) -> bool {
+        self.works() && !self.ghosts.is_empty()
+    }
+
     /// Whether its worker has nothing begun, also nothing that nobody waits for.
     pub fn empty(&self) -> bool {
         self.flights.is_empty() && self.ghosts.is_empty()

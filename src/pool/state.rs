@@ -3,14 +3,16 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Instant;
 
-use super::faults::{Doubt, SUSPICIOUS, Streak, Trust};
+use super::doubt::{Doubt, SUSPICIOUS, Trust};
+use super::faults::Streak;
 use super::loads::Loads;
 use super::tally::Tally;
+use super::terms::Terms;
 use crate::callback::Inside;
 use crate::device::Slot;
 use crate::error::{Error, Result};
 use crate::mem::{Finished, Items};
-use crate::plan::balance::{Peer, first_worth_taking};
+use crate::plan::balance::first_worth_taking;
 use crate::plan::batch::{Cut, Remaining, amount};
 use crate::plan::dedup::Dedup;
 use crate::plan::order;
@@ -96,36 +98,6 @@ pub struct Planned {
     pub cost: f64,
     pub extent: u64,
     pub unique: u32,
-}
-
-/// On what terms a slot takes work.
-pub struct Terms<'a> {
-    pub slot: usize,
-    pub now: Instant,
-    /// The other slots that could do it as well.
-    pub others: &'a [usize],
-    /// Whether the tool is loaded there.
-    pub warm: bool,
-    /// What a batch may hold there.
-    pub budget: u64,
-    /// The part of what is left that a batch may hold.
-    pub share: f64,
-    /// Its cost per second, if known.
-    pub speed: Option<f64>,
-    /// Seconds that a load takes there, or 0.
-    pub load_time: f64,
-    /// Seconds until it can begin.
-    pub delay: f64,
-    /// The other slots that work on the job.
-    pub peers: &'a [Peer],
-    /// No slot that works has more memory.
-    pub largest: bool,
-    /// Those of the others that have as much.
-    pub others_as_large: &'a [usize],
-    /// No batch is under way there.
-    pub empty: bool,
-    /// No batch is under way on its device.
-    pub device_empty: bool,
 }
 
 /// What there is for a slot that asks.
@@ -240,7 +212,7 @@ impl State {
 
     /// Whether there is anything that the slot should begin with.
     pub fn suits(&self, terms: &Terms) -> bool {
-        let large = terms.largest && !self.large.is_empty();
+        let large = self.place_of_large(terms).is_some();
         let old = self.back() + self.suspects.len() > 0;
         large || old || (!self.fresh.is_empty() && self.worth(terms).is_some())
     }
@@ -278,8 +250,7 @@ impl State {
     /// The next batch for a slot: what failed on another, what comes back from failures, then the longest fresh items that
     /// the slot should have, then what is to be tried later, then suspects one by one.
     pub fn take(&mut self, limits: Cut, in_order: bool, terms: &Terms) -> Take {
-        let others = terms.others;
-        if let Some(place) = self.place(&self.elsewhere, terms, others) {
+        if let Some(place) = self.place(&self.elsewhere, terms) {
             return Take::beside_others(vec![self.elsewhere.swap_remove(place)]);
         }
         if self.elsewhere.len() >= SUSPICIOUS && self.waits_for_others(terms) {
@@ -294,9 +265,7 @@ impl State {
         {
             return Take::beside_others(self.cut(from, limits, terms.share));
         }
-        if terms.largest
-            && let Some(place) = self.place(&self.large, terms, terms.others_as_large)
-        {
+        if let Some(place) = self.place_of_large(terms) {
             return Self::take_alone(&mut self.large, place, terms);
         }
         if !self.fresh.is_empty() {
@@ -305,13 +274,16 @@ impl State {
         if let Some(batch) = self.take_later(terms) {
             return Take::beside_others(batch);
         }
-        if let Some(place) = self.place(&self.suspects, terms, others) {
+        if let Some(place) = self.place(&self.suspects, terms) {
             return Self::take_alone(&mut self.suspects, place, terms);
         }
         Take::Nothing
     }
 
     fn take_alone(items: &mut Vec<Planned>, place: usize, terms: &Terms) -> Take {
+        if terms.haunted {
+            return Take::Nothing;
+        }
         if !terms.device_empty {
             return Take::WhenAlone;
         }
@@ -319,26 +291,30 @@ impl State {
         Take::Batch(Taken { batch, alone: true })
     }
 
-    /// The last of some items that the slot may have.
-    fn place(&self, items: &[Planned], terms: &Terms, others: &[usize]) -> Option<usize> {
-        items
-            .iter()
-            .rposition(|item| self.may_have(item, terms, others))
+    /// What speaks for trying an item on one slot and not on another.
+    pub fn doubt(&mut self, unique: u32) -> &mut Doubt {
+        self.doubted.entry(unique).or_default()
     }
 
-    /// Whether a slot may have an item: not if it failed alone there, as long as one of the `others` has not tried it.
-    fn may_have(&self, item: &Planned, terms: &Terms, others: &[usize]) -> bool {
-        let Some(doubt) = self.doubted.get(&item.unique) else {
-            return true;
-        };
-        !doubt.keeps_from(terms.slot, terms.now)
-            || others.iter().all(|&other| doubt.failed_on(other))
+    /// The last of some items that the slot may have.
+    fn place(&self, items: &[Planned], terms: &Terms) -> Option<usize> {
+        let mut items = items.iter();
+        items.rposition(|item| self.may_have(item, terms))
+    }
+
+    fn may_have(&self, item: &Planned, terms: &Terms) -> bool {
+        terms.may_have(self.doubted.get(&item.unique))
+    }
+
+    fn place_of_large(&self, terms: &Terms) -> Option<usize> {
+        let mut items = self.large.iter();
+        items.rposition(|item| terms.may_have_large(self.doubted.get(&item.unique)))
     }
 
     /// Whether so many items have failed alone on a slot that others are to try those first.
     fn waits_for_others(&self, terms: &Terms) -> bool {
         let items = self.elsewhere.iter();
-        let failed = items.filter(|item| !self.may_have(item, terms, terms.others));
+        let failed = items.filter(|item| !self.may_have(item, terms));
         failed.count() >= SUSPICIOUS
     }
 
@@ -365,7 +341,7 @@ impl State {
 
     fn all_for(&self, batch: &[Planned], terms: &Terms) -> bool {
         let mut items = batch.iter();
-        self.doubted.is_empty() || items.all(|item| self.may_have(item, terms, terms.others))
+        self.doubted.is_empty() || items.all(|item| self.may_have(item, terms))
     }
 
     /// Brings the cheapest fresh item forward, to be tried alone; `false` if there is none.

@@ -8,7 +8,8 @@ use super::job::{Job, Offer};
 use super::learnt::{Learnt, Speed, load_time};
 use super::room;
 use super::seat::{Flight, Loading, Seat, Standing};
-use super::state::{Planned, Taken, Terms};
+use super::state::{Planned, Taken};
+use super::terms::{Other, Terms};
 use super::warm::WarmUp;
 use crate::error::{Error, Result, Status};
 use crate::mem::Part;
@@ -268,7 +269,7 @@ impl Turns {
         let device = self.on_device(slot);
         let kept = |&other: &usize| {
             let seat = &self.seats[other];
-            seat.wants_device || seat.flights.iter().any(|flight| flight.alone)
+            seat.wants_device && seat.ready() || seat.flights.iter().any(|flight| flight.alone)
         };
         if device.iter().any(kept) {
             return Err(Idle::LookAgain(LOOK_AGAIN));
@@ -365,9 +366,9 @@ impl Turns {
     /// What a job has for a slot.
     fn offer(&mut self, slot: usize, id: u64, now: Instant) -> (Arc<Job>, Offer) {
         let device = self.on_device(slot);
-        let device_empty = device
-            .iter()
-            .all(|&other| self.seats[other].flights.is_empty());
+        let on_device = || device.iter().map(|&other| &self.seats[other]);
+        let device_empty = on_device().all(|seat| seat.flights.is_empty());
+        let haunted = on_device().any(Seat::haunted);
         let entry = &self.jobs[&id];
         let job = Arc::clone(&entry.job);
         let own = entry.speeds.clone();
@@ -375,7 +376,7 @@ impl Turns {
         let unfit = job.unfit();
         let facts = self.learnt.of(&job);
         let (mut speeds, mut peers, mut own_place) = (Vec::new(), Vec::new(), 0);
-        let (mut most_memory, mut others) = (0, Vec::new());
+        let mut others = Vec::new();
         let speed = |number: usize| match &own {
             Some(speeds) => speeds[number].get(),
             None => facts[number].speed.get(),
@@ -384,13 +385,15 @@ impl Turns {
             if !seat.works() || unfit.contains(&number) {
                 continue;
             }
-            // Who is late is worth waiting for with what fits nowhere else, and is left nothing else.
-            most_memory = most_memory.max(seat.slot.device.memory_total);
-            if number != slot && !seat.ready() {
-                continue;
-            }
             if number != slot {
-                others.push(number);
+                others.push(Other {
+                    slot: number,
+                    memory: seat.slot.device.memory_total,
+                    ready: seat.ready(),
+                });
+                if !seat.ready() {
+                    continue;
+                }
             }
             if number == slot {
                 own_place = speeds.len();
@@ -414,13 +417,11 @@ impl Turns {
             (!warm && !peers.is_empty()).then(|| sum / peers.len() as f64)
         };
         let load_time = load_time(facts, slot);
-        let memory = |&other: &usize| self.seats[other].slot.device.memory_total;
-        let mut as_large = others.clone();
-        as_large.retain(|other| memory(other) >= most_memory);
         let terms = Terms {
             slot,
             now,
             others: &others,
+            memory: seat.slot.device.memory_total,
             load_time,
             warm,
             budget: facts[slot].budget.now(),
@@ -428,10 +429,9 @@ impl Turns {
             speed: speed(slot).or_else(like_others),
             delay: if warm { 0.0 } else { load_time },
             peers: &peers,
-            largest: seat.slot.device.memory_total >= most_memory,
-            others_as_large: &as_large,
             empty: seat.flights.is_empty(),
             device_empty,
+            haunted,
         };
         let offer = job.offer(&terms);
         (job, offer)
@@ -458,8 +458,8 @@ impl Turns {
         self.uses += 1;
         let (number, uses, planned) = (self.tickets, self.uses, Arc::new(planned));
         let device = self.on_device(slot);
-        let beside = device.iter().flat_map(|&other| &self.seats[other].flights);
-        let crowded = beside.count() > 0;
+        let mut seats = device.iter().map(|&other| &self.seats[other]);
+        let crowded = seats.any(|seat| !seat.flights.is_empty() || seat.haunted());
         for &other in &device {
             let flights = self.seats[other].flights.iter_mut();
             flights.for_each(|flight| flight.crowded = true);

@@ -2,15 +2,18 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use toolpool::error::{Error, Result, Status};
 use toolpool::plan::batch::Cut;
-use toolpool::pool::Pool;
-use toolpool::tool::Batch;
+use toolpool::pool::{JobOptions, Pool};
+use toolpool::tool::{Batch, Tool};
 
 use crate::double::{Double, doubled, extent, holds};
-use crate::gate::Gate;
-use crate::{check_all, ends, items, named, one_gpu, output, pool, results, run, submit};
+use crate::gate::{Gate, HANGS};
+use crate::{
+    check_all, ends, items, named, one_gpu, output, pool, results, run, submit, submit_with,
+};
 
 fn no_memory() -> Error {
     Error::new(Status::OutOfMemory, "no memory")
@@ -123,6 +126,60 @@ fn an_item_that_ran_out_of_memory_beside_another_slot_of_its_gpu_succeeds_alone(
         .map(|slot| slot.out_of_memory)
         .sum::<u64>();
     assert!(met > 0, "two batches met");
+}
+
+/// Slot 1 is held in a batch. On slot 0, an item runs out of memory beside that, and is to have the device to itself; then
+/// a batch hangs there until its job runs out of time. When slot 1 is free, it goes on without waiting for slot 0.
+#[test]
+fn a_slot_that_hangs_keeps_no_device_for_itself() {
+    let (held, hung, ran_out) = (
+        Arc::new(Gate::default()),
+        Arc::new(Gate::default()),
+        Arc::new(Gate::default()),
+    );
+    ran_out.open();
+    let (holds_c, hangs, tells) = (Arc::clone(&held), Arc::clone(&hung), Arc::clone(&ran_out));
+    let tool = Arc::new(Double {
+        depth: 2,
+        limits: Double::one_by_one(),
+        start: Arc::new(move |_, batch| match batch.bytes(0).unwrap()[0] {
+            b'C' => {
+                holds_c.pass(b'C');
+                Ok(())
+            }
+            b'X' => {
+                tells.pass(b'X');
+                Err(no_memory())
+            }
+            _ => Ok(()),
+        }),
+        collect: Arc::new(move |_, batch| {
+            if holds(batch, b'H') {
+                hangs.pass(b'H');
+            }
+            Ok(())
+        }),
+        ..Double::plain("keeps its device")
+    });
+    let pool = Pool::open(one_gpu(2)).unwrap();
+    pool.warm(Arc::clone(&tool) as Arc<dyn Tool>).unwrap();
+    let job_c = submit(&pool, &tool, &named(b'C', 1, 5)).unwrap();
+    held.next();
+    let large = submit(&pool, &tool, &named(b'X', 1, 5)).unwrap();
+    ran_out.next();
+    let limit = JobOptions {
+        time_limit: Some(Duration::from_millis(100)),
+        ..JobOptions::default()
+    };
+    let hanging = submit_with(&pool, &tool, &named(b'H', 1, 5), &limit).unwrap();
+    hung.next();
+    assert!(hanging.wait(Some(HANGS)));
+    held.open();
+    check_all(&results(&job_c).unwrap(), &named(b'C', 1, 5));
+    let others = named(b'a', 20, 5);
+    check_all(&run(&pool, &tool, &others).unwrap(), &others);
+    hung.open();
+    assert_eq!(ends(&results(&large).unwrap()), [Some(Status::OutOfMemory)]);
 }
 
 /// It would have halved the budget each time, down to batches of one.

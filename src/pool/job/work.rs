@@ -9,8 +9,9 @@ use crate::error::{Error, Result};
 use crate::mem::{ELSEWHERE, Finished, Part};
 use crate::plan::batch::{Cut, amount};
 use crate::pool::seat::Landing;
-use crate::pool::state::{Planned, State, Take, Taken, Terms};
+use crate::pool::state::{Planned, State, Take, Taken};
 use crate::pool::tally::Sums;
+use crate::pool::terms::Terms;
 use crate::tool::Batch;
 
 /// The part of what is left that a batch of a deterministic job may hold: that of one of eight equal slots.
