@@ -85,9 +85,7 @@ fn pooled(items: &[Item]) -> [f64; 2] {
             budget: u64::MAX,
             max_items: BATCH,
         },
-        depth: 1,
-        unfit: Vec::new(),
-        memory: 0,
+        ..ToolPlan::default()
     };
     let tool: Arc<dyn Tool> = Arc::new(Simulated::new("simulated", &world, plan));
     let pool = Pool::open(world.slots()).expect("a pool");

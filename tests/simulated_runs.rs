@@ -22,7 +22,7 @@ const SIZE: Size = Size {
 };
 
 /// A run that takes longer hangs: it takes some milliseconds.
-const HANGS_AFTER: Duration = Duration::from_secs(120);
+const HANGS_AFTER: Duration = Duration::from_secs(30);
 
 #[test]
 fn every_run_ends_and_every_item_comes_back_once_as_it_must() {

@@ -1,8 +1,10 @@
 //! The pool: one warm thread per slot, pulling batches of the jobs that were submitted.
 
+mod bells;
 mod doubt;
 mod faults;
 mod job;
+mod landing;
 mod learnt;
 mod limits;
 mod loads;

@@ -7,13 +7,12 @@ use std::time::{Duration, Instant};
 use super::job::Job;
 use super::learnt::{Learnt, Speed};
 use super::room::{self, Need, Room};
-use super::seat::{Flight, Ghost, Landed, Landing, Seat, Standing};
+use super::seat::{Seat, Standing};
 use super::sync::{Condvar, Mutex, MutexGuard};
 use super::turns::{Entry, Idle, LOAD_BEGUN, LOOK_AGAIN, Phase, Task, Turns};
 use super::warm::WarmUp;
 use crate::device::Slot;
 use crate::error::{Error, Result, Status};
-use crate::mem::Part;
 use crate::tool::Killer;
 
 /// The jobs of a pool that are not finished, and who works on them.
@@ -23,7 +22,7 @@ use crate::tool::Killer;
 pub struct Queue {
     pub(super) state: Mutex<Turns>,
     /// One for each worker: something to look at.
-    bells: Vec<Condvar>,
+    pub(super) bells: Vec<Condvar>,
     /// A job is gone, a worker left its tool or ended.
     pub(super) quiet: Condvar,
     /// A time limit is to be watched sooner than before.
@@ -262,75 +261,6 @@ impl Queue {
         })
     }
 
-    /// Waits until nobody is about to end what a worker calls: it would be the next call.
-    fn spared(&self, slot: usize) -> MutexGuard<'_, Turns> {
-        let mut state = self.state.lock();
-        let doomed = |state: &mut Turns| state.seats[slot].kills > 0;
-        self.quiet.wait_while(&mut state, doomed);
-        state
-    }
-
-    /// Takes a batch back from a worker, and gives it to its job, unless somebody else has ended it before. Whether what it
-    /// ran in is still there, and was not ended from outside. `relieved`: memory was freed on the slot since.
-    pub fn land(&self, slot: usize, ticket: u64, outcome: Result<Part>, relieved: bool) -> bool {
-        let now = Instant::now();
-        let failed_with = |status| matches!(&outcome, Err(error) if error.status() == status);
-        let lost = failed_with(Status::DeviceLost);
-        let (mut state, flight) = match self.take(self.spared(slot), slot, ticket, lost) {
-            Ok(taken) => taken,
-            Err(killed) => return !killed,
-        };
-        if flight.struck && failed_with(Status::Crashed) {
-            drop(state);
-            self.give_back(slot, flight);
-            return false;
-        }
-        let struck = flight.struck;
-        let seat = &mut state.seats[slot];
-        let busy = now.saturating_duration_since(flight.begin.max(seat.landed));
-        seat.landed = now;
-        let budget = state.learn(slot, &flight, busy, &outcome, relieved);
-        state.serve(flight.job.id(), busy, flight.expected);
-        let (others, larger) = state.others(slot, &flight.job);
-        let landing = Landing {
-            slot: &state.seats[slot].slot.clone(),
-            begin: flight.begin,
-            end: now,
-            busy,
-            cost: flight.cost,
-            extent: flight.extent,
-            relieved,
-            crowded: flight.crowded,
-            larger,
-            others,
-            budget,
-        };
-        drop(state);
-        let failed = outcome.as_ref().err().cloned();
-        let Flight { job, planned, .. } = flight;
-        let back = job.land(Arc::unwrap_or_clone(planned), outcome, &landing);
-        if let Some(error) = &failed {
-            job.check_slots(&self.state.lock().working(), error);
-        }
-        self.after(slot, &job, back || failed.is_some());
-        !struck
-    }
-
-    /// Takes a batch back that a worker could not end, for reasons of its own.
-    pub fn put_back(&self, slot: usize, ticket: u64) {
-        if let Ok((state, flight)) = self.take(self.spared(slot), slot, ticket, false) {
-            drop(state);
-            self.give_back(slot, flight);
-        }
-    }
-
-    /// Gives a batch to its job that is not to blame for its end.
-    fn give_back(&self, slot: usize, flight: Flight) {
-        let Flight { job, planned, .. } = flight;
-        job.put_back(Arc::unwrap_or_clone(planned));
-        self.after(slot, &job, true);
-    }
-
     /// A worker has ended a task that was no batch.
     pub fn idle(&self, slot: usize) {
         let mut state = self.state.lock();
@@ -435,99 +365,6 @@ impl Queue {
             self.call_all(&mut state);
         }
         self.quiet.notify_all();
-    }
-
-    /// Takes a batch from a slot whose worker comes back with it, unless nobody waits for it any more. Whether its
-    /// device was `lost` is then all that its job wants to know; the worker is told whether it was ended from outside.
-    fn take<'a>(
-        &self,
-        mut state: MutexGuard<'a, Turns>,
-        slot: usize,
-        ticket: u64,
-        lost: bool,
-    ) -> Result<(MutexGuard<'a, Turns>, Flight), bool> {
-        let now = Instant::now();
-        let landed = state.seats[slot].land(ticket, now);
-        let deadline = state.seats[slot].deadline();
-        self.watch_until(&mut state, deadline);
-        match landed {
-            Landed::Flight(flight) => Ok((state, flight)),
-            Landed::Ghost(ghost) => {
-                let seat = &mut state.seats[slot];
-                seat.inside = !seat.flights.is_empty();
-                seat.landed = now;
-                self.quiet.notify_all();
-                drop(state);
-                let killed = ghost.as_ref().is_some_and(Ghost::killed);
-                if let Some(ghost) = ghost {
-                    ghost.tell(lost);
-                }
-                Err(killed)
-            }
-        }
-    }
-
-    /// A batch has ended: others may have to look again.
-    fn after(&self, slot: usize, job: &Arc<Job>, failed: bool) {
-        let mut state = self.state.lock();
-        state.seats[slot].inside = !state.seats[slot].flights.is_empty();
-        if failed {
-            self.call_all(&mut state);
-        } else {
-            self.call_declined(&mut state);
-        }
-        self.quiet.notify_all();
-        drop(state);
-        if job.over() {
-            self.retire(job);
-        }
-    }
-
-    /// Calls workers that wait, no more than there are items; those that have the tool first.
-    fn call(&self, state: &mut Turns, items: usize, key: &str) {
-        let mut waiting: Vec<usize> = (0..state.seats.len())
-            .filter(|&slot| state.seats[slot].waiting)
-            .collect();
-        waiting.sort_by_key(|&slot| !state.seats[slot].has(key));
-        for &slot in waiting.iter().take(items) {
-            state.seats[slot].waiting = false;
-            self.bells[slot].notify_one();
-        }
-    }
-
-    pub(super) fn call_all(&self, state: &mut Turns) {
-        for (seat, bell) in state.seats.iter_mut().zip(&self.bells) {
-            if std::mem::take(&mut seat.waiting) {
-                bell.notify_one();
-            }
-        }
-    }
-
-    /// Calls the workers that are asked to unload something.
-    fn call_asked(&self, state: &mut Turns) {
-        for (seat, bell) in state.seats.iter_mut().zip(&self.bells) {
-            if !seat.unload.is_empty() && std::mem::take(&mut seat.waiting) {
-                bell.notify_one();
-            }
-        }
-    }
-
-    /// Calls the workers that left work to faster slots.
-    fn call_declined(&self, state: &mut Turns) {
-        for (seat, bell) in state.seats.iter_mut().zip(&self.bells) {
-            if seat.declined && std::mem::take(&mut seat.waiting) {
-                bell.notify_one();
-            }
-        }
-    }
-
-    /// Calls the workers that wait to be called: what another leaves to them, they may not know of.
-    fn call_asleep(&self, state: &mut Turns) {
-        for (seat, bell) in state.seats.iter_mut().zip(&self.bells) {
-            if !seat.declined && std::mem::take(&mut seat.waiting) {
-                bell.notify_one();
-            }
-        }
     }
 
     /// Forgets what is over, outside the lock: what it held is released by code of the caller.

@@ -18,7 +18,7 @@ pub struct Seat {
     pub standing: Standing,
     /// Its worker waits for a task.
     pub waiting: bool,
-    /// Its worker left work to faster slots when it last asked.
+    /// Its worker left work to faster slots when it last asked, or waits for its device to be empty.
     pub declined: bool,
     /// Its worker has an item that must have the device to itself: the others on it begin nothing.
     pub wants_device: bool,

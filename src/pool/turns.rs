@@ -272,6 +272,7 @@ impl Turns {
             seat.wants_device && seat.ready() || seat.flights.iter().any(|flight| flight.alone)
         };
         if device.iter().any(kept) {
+            self.seats[slot].declined = true;
             return Err(Idle::LookAgain(LOOK_AGAIN));
         }
         while let Some(id) = self.whose_turn(slot, &passed_over) {
@@ -302,6 +303,7 @@ impl Turns {
                 (_, Offer::LoadWhenEmpty) => return Err(Idle::Wait),
                 (_, Offer::RunWhenAlone) => {
                     self.seats[slot].wants_device = true;
+                    self.seats[slot].declined = true;
                     return Err(Idle::LookAgain(LOOK_AGAIN));
                 }
                 (_, Offer::Nothing) => {}

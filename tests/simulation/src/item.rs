@@ -17,14 +17,18 @@ pub enum Nature {
     Crashes,
     /// The device is lost.
     KillsDevice,
-    /// Its batch fails so many times and then no more.
+    /// Its batch fails so many times and then no more; fewer than 64.
     Transient(u8),
+    /// It fails by itself so many times and then no more; fewer than 64.
+    Unlucky(u8),
+    /// Its batch fails, in the very words in which those of others like it fail.
+    Odd,
     /// Its batch never ends, until the test says so.
     Hangs,
 }
 
 impl Nature {
-    const PLAIN: [Self; 8] = [
+    const PLAIN: [Self; 9] = [
         Self::Good,
         Self::Fails,
         Self::Silent,
@@ -33,11 +37,13 @@ impl Nature {
         Self::Crashes,
         Self::KillsDevice,
         Self::Hangs,
+        Self::Odd,
     ];
 
     fn code(self) -> u8 {
         match self {
-            Self::Transient(times) => 128 + times,
+            Self::Transient(times) => TRANSIENT + times,
+            Self::Unlucky(times) => UNLUCKY + times,
             plain => Self::PLAIN
                 .iter()
                 .position(|&nature| nature == plain)
@@ -46,12 +52,16 @@ impl Nature {
     }
 
     fn of_code(code: u8) -> Self {
-        match code.checked_sub(128) {
-            Some(times) => Self::Transient(times),
-            None => Self::PLAIN[usize::from(code)],
+        match code {
+            UNLUCKY.. => Self::Unlucky(code - UNLUCKY),
+            TRANSIENT.. => Self::Transient(code - TRANSIENT),
+            plain => Self::PLAIN[usize::from(plain)],
         }
     }
 }
+
+const TRANSIENT: u8 = 128;
+const UNLUCKY: u8 = 192;
 
 /// An item of the simulated tool. What the pool sees is its [bytes](Item::bytes).
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -105,7 +115,7 @@ impl Item {
             work: f64::from_le_bytes(eight(8)?),
             told: f64::from_le_bytes(eight(16)?),
             size: u32::from_le_bytes(bytes[24..28].try_into().ok()?),
-            nature: (code >= 128 || usize::from(code) < Nature::PLAIN.len())
+            nature: (code >= TRANSIENT || usize::from(code) < Nature::PLAIN.len())
                 .then(|| Nature::of_code(code))?,
             late: bytes.get(29).copied()? == 1,
         })
@@ -121,7 +131,8 @@ impl Item {
     /// the batch goes on.
     pub(crate) fn batch_error(&self, begun: u64) -> Option<(Status, String)> {
         let (status, what) = match self.nature {
-            Nature::Good | Nature::Fails | Nature::Silent => return None,
+            Nature::Good | Nature::Fails | Nature::Silent | Nature::Unlucky(_) => return None,
+            Nature::Odd => return Some((Status::Failed, "cannot be done by this tool".into())),
             Nature::Transient(times) if begun > u64::from(times) => return None,
             Nature::Transient(_) => (Status::Transient, "was unlucky"),
             Nature::Poisons => (Status::Item, "poisons its batch"),

@@ -13,6 +13,6 @@ mod world;
 
 pub use item::{Item, Nature};
 pub use random::Random;
-pub use scenario::{JobPlan, Reader, Scenario, Size};
-pub use tool::{OUTPUT, Simulated, ToolPlan};
-pub use world::{Machine, Time, Truth, World};
+pub use scenario::{JobPlan, Reader, Scenario, Size, Warmer};
+pub use tool::{LoadPlan, OUTPUT, Simulated, ToolPlan};
+pub use world::{Machine, State, Time, Truth, World};

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use toolpool::error::{Error, Result};
 use toolpool::mem::{Field, Items, Offsets, Release, Results};
-use toolpool::pool::{Job, Next, Pool, Progress};
+use toolpool::pool::{Job, Next, Pool, PoolOptions, Progress};
 use toolpool::tool::Tool;
 
 use crate::oracle;
@@ -23,26 +23,52 @@ pub(crate) struct Outcome {
     pub failure: Option<Error>,
     /// How far it was at the end; `None` if it was refused.
     pub progress: Option<Progress>,
+    /// What its report says of slots that are lost, stuck or left out.
+    pub troubles: Vec<(usize, Error)>,
 }
 
 impl Scenario {
     /// Runs it and says what the pool did that it must not do.
     pub fn run(&self) -> Vec<String> {
-        let world = World::new(self.machines.clone(), self.time);
-        let pool = Pool::open(world.slots()).expect("threads for the workers");
+        let world = World::limited(self.machines.clone(), self.time, self.memory_limit);
+        let options = PoolOptions {
+            memory_limit: self.memory_limit,
+            ..PoolOptions::default()
+        };
+        let pool = Pool::open_with(world.slots(), &options).expect("threads for the workers");
         let tools = self.tools(&world);
         let loans: Vec<Vec<Arc<Loan>>> = self.submitters.iter().map(|jobs| loans(jobs)).collect();
-        let outcomes: Vec<Outcome> = thread::scope(|scope| {
+        let (outcomes, warmed): (Vec<Outcome>, Vec<Result<()>>) = thread::scope(|scope| {
             let submitters: Vec<_> = (self.submitters.iter().zip(&loans))
                 .map(|(jobs, loans)| scope.spawn(|| submit_and_read(&pool, &tools, jobs, loans)))
                 .collect();
+            let warmers: Vec<_> = (self.warmers.iter())
+                .map(|warmer| {
+                    let tool = Arc::clone(&tools[warmer.tool]);
+                    let pool = &pool;
+                    scope.spawn(move || {
+                        pause(warmer.after);
+                        pool.warm(tool)
+                    })
+                })
+                .collect();
+            let releaser = self.release_after.map(|after| {
+                let world = &world;
+                scope.spawn(move || {
+                    pause(after);
+                    world.release();
+                })
+            });
             if let Some(after) = self.close_after {
                 pause(after);
                 pool.close();
             }
             // Joined here, as ThreadSanitizer cannot see how the end of a scope does it.
-            let join = |thread: thread::ScopedJoinHandle<_>| thread.join().expect("no panic");
-            submitters.into_iter().flat_map(join).collect()
+            let outcomes = (submitters.into_iter()).flat_map(|thread| joined(thread));
+            let outcomes = outcomes.collect();
+            let warmed = warmers.into_iter().map(joined).collect();
+            releaser.into_iter().for_each(joined);
+            (outcomes, warmed)
         });
         drop(tools);
         // What hangs is let go after that: closing does not wait for it.
@@ -52,10 +78,13 @@ impl Scenario {
         // A worker that was given up lets go of them a moment later.
         let released = |loan: &Arc<Loan>| loan.released.load(Ordering::SeqCst) > 0;
         while !loans.iter().flatten().all(released) {
-            thread::yield_now();
+            pause(Duration::from_micros(50));
         }
 
         let mut wrongs = std::mem::take(&mut world.truth().wrongs);
+        for (warmer, warmed) in self.warmers.iter().zip(&warmed) {
+            wrongs.extend(oracle::wrong_warm_up(self, &world, warmer, warmed));
+        }
         for ((job, outcome), loan) in (self.submitters.iter().flatten())
             .zip(&outcomes)
             .zip(loans.iter().flatten())
@@ -79,6 +108,10 @@ impl Scenario {
         };
         self.tools.iter().enumerate().map(tool).collect()
     }
+}
+
+fn joined<T>(thread: thread::ScopedJoinHandle<T>) -> T {
+    thread.join().expect("no panic")
 }
 
 fn loans(jobs: &[JobPlan]) -> Vec<Arc<Loan>> {
@@ -115,6 +148,7 @@ fn read(plan: &JobPlan, job: Result<Arc<Job>>) -> Outcome {
         entries: Vec::new(),
         failure: None,
         progress: None,
+        troubles: Vec::new(),
     };
     let read = job.and_then(|job| {
         if let Some(after) = plan.cancel_after {
@@ -123,6 +157,9 @@ fn read(plan: &JobPlan, job: Result<Arc<Job>>) -> Outcome {
         }
         let read = take(plan.reader, &job, &mut outcome.entries);
         outcome.progress = Some(job.progress());
+        let slots = job.report().slots.into_iter().enumerate();
+        let troubles = slots.filter_map(|(number, slot)| Some((number, slot.lost?)));
+        outcome.troubles = troubles.collect();
         read
     });
     outcome.failure = read.err();

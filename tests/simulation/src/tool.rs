@@ -1,6 +1,7 @@
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::panic::resume_unwind;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, ThreadId};
 use std::time::Instant;
 
@@ -12,10 +13,13 @@ use toolpool::tool::{Batch, Identity, Killer, Loaded, Tool, Work};
 use toolpool::value::{Dtype, Shape};
 
 use crate::item::{Item, Nature};
-use crate::world::World;
+use crate::world::{State, World};
 
 /// The name of the output.
 pub const OUTPUT: &str = "value";
+
+/// What a slot says of itself that fails everything.
+pub(crate) const BROKEN: &str = "does nothing any more";
 
 /// What a tool is like.
 #[derive(Debug, Clone)]
@@ -24,10 +28,45 @@ pub struct ToolPlan {
     pub limits: Cut,
     /// How many batches may be in flight on a slot.
     pub depth: usize,
-    /// Slots where it cannot be loaded.
-    pub unfit: Vec<usize>,
+    /// Slots where loading it is not all well.
+    pub loads: HashMap<usize, LoadPlan>,
+    /// How often others have their turn before a load is done.
+    pub slow: usize,
     /// Bytes that it takes of the memory that the pool may use, once loaded.
     pub memory: u64,
+    /// Its states on one device share nothing.
+    pub apart: bool,
+    /// It can be killed, as a tool in a process of its own.
+    pub killable: bool,
+}
+
+/// What goes wrong in the loads of a tool on a slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LoadPlan {
+    /// It cannot be loaded there.
+    Unfit,
+    /// So many fail in this way, and then no more.
+    Flaky(Status, u32),
+    /// They do not come back, until the test says so.
+    Hangs,
+}
+
+impl Default for ToolPlan {
+    /// Any batches, one after the other, and nothing goes wrong.
+    fn default() -> Self {
+        Self {
+            limits: Cut {
+                budget: u64::MAX,
+                max_items: usize::MAX,
+            },
+            depth: 1,
+            loads: HashMap::new(),
+            slow: 0,
+            memory: 0,
+            apart: false,
+            killable: false,
+        }
+    }
 }
 
 /// A tool that takes [`Item`]s as its input, and does what they say in a [`World`].
@@ -75,19 +114,28 @@ impl Tool for Simulated {
         self.plan.memory
     }
 
-    fn load(&self, slot: &Slot, _: &dyn Fn(Killer)) -> Result<Box<dyn Loaded>> {
+    fn memory_apart(&self) -> bool {
+        self.plan.apart
+    }
+
+    fn load(&self, slot: &Slot, watch: &dyn Fn(Killer)) -> Result<Box<dyn Loaded>> {
         let (world, slot) = (&self.world, slot.number);
-        let due = world.due(Instant::now(), world.machine(slot).load);
-        world.wait_until(due);
-        let mut truth = world.truth();
-        if truth.lost.contains(&slot) {
-            return Err(Error::new(Status::DeviceLost, "fell off the bus before"));
+        let state = State {
+            tool: self.name.clone(),
+            slot,
+            bytes: self.plan.memory,
+            apart: self.plan.apart,
+        };
+        let process = self.plan.killable.then(|| Process::new(world));
+        if let Some(process) = &process {
+            watch(process.killer());
         }
-        if self.plan.unfit.contains(&slot) {
-            let why = format!("{} cannot be loaded on slot {slot}", self.name);
-            return Err(Error::new(Status::Tool, why));
+        world.loading(&state);
+        if let Err(error) = self.try_to_load(slot, process.as_ref()) {
+            world.unloading(&state);
+            return Err(error);
         }
-        truth.loads += 1;
+        world.truth().loads += 1;
         Ok(Box::new(LoadedSimulated {
             world: Arc::clone(world),
             slot,
@@ -96,7 +144,71 @@ impl Tool for Simulated {
             begun: VecDeque::new(),
             idle: Instant::now(),
             leaked: false,
+            process,
+            state,
         }))
+    }
+}
+
+impl Simulated {
+    fn try_to_load(&self, slot: usize, process: Option<&Process>) -> Result<()> {
+        let world = &self.world;
+        (0..self.plan.slow).for_each(|_| thread::yield_now());
+        let due = world.due(Instant::now(), world.machine(slot).load);
+        world.wait_until(due);
+        let tries = world.truth().tries[&(self.name.clone(), slot)];
+        match self.plan.loads.get(&slot) {
+            Some(LoadPlan::Unfit) => {
+                let why = format!("{} cannot be loaded on slot {slot}", self.name);
+                return Err(Error::new(Status::Tool, why));
+            }
+            Some(&LoadPlan::Flaky(status, times)) if tries <= times => {
+                return Err(Error::new(status, "the load was unlucky"));
+            }
+            Some(LoadPlan::Hangs) => world.hang(slot, killed(process).unwrap_or(&IMMORTAL)),
+            _ => {}
+        }
+        check_alive(process)?;
+        if world.truth().lost.contains(&slot) {
+            return Err(Error::new(Status::DeviceLost, "fell off the bus before"));
+        }
+        Ok(())
+    }
+}
+
+/// What a tool runs in that can be killed.
+struct Process {
+    world: Arc<World>,
+    killed: Arc<AtomicBool>,
+}
+
+/// Of what cannot be killed.
+static IMMORTAL: AtomicBool = AtomicBool::new(false);
+
+impl Process {
+    fn new(world: &Arc<World>) -> Self {
+        Self {
+            world: Arc::clone(world),
+            killed: Arc::default(),
+        }
+    }
+
+    fn killer(&self) -> Killer {
+        let (world, killed) = (Arc::clone(&self.world), Arc::clone(&self.killed));
+        Arc::new(move || world.kill(&killed))
+    }
+}
+
+fn killed(process: Option<&Process>) -> Option<&AtomicBool> {
+    process.map(|process| &*process.killed)
+}
+
+fn check_alive(process: Option<&Process>) -> Result<()> {
+    match killed(process) {
+        Some(killed) if killed.load(Ordering::SeqCst) => {
+            Err(Error::new(Status::Crashed, "the process was killed"))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -110,10 +222,13 @@ struct LoadedSimulated {
     /// When the machine is done with what has begun.
     idle: Instant,
     leaked: bool,
+    process: Option<Process>,
+    state: State,
 }
 
 struct Begun {
     items: Vec<Item>,
+    size: u64,
     at: Instant,
     due: Instant,
 }
@@ -132,13 +247,20 @@ impl Loaded for LoadedSimulated {
     fn start(&mut self, work: &mut Work) -> Result<()> {
         self.check_thread("start");
         let now = Instant::now();
+        let items = items(&work.batch)?;
         let begun = Begun {
-            items: items(&work.batch)?,
+            size: items.iter().map(|item| u64::from(item.size)).sum(),
+            items,
             at: now,
             due: now,
         };
-        self.world.truth().begin(self.slot, &begun.numbers());
-        if let Some(wrong) = self.wrong_at_start(&begun.items) {
+        let held = {
+            let mut truth = self.world.truth();
+            let held = truth.held(self.slot);
+            truth.begin(self.slot, &begun.numbers(), begun.size);
+            held
+        };
+        if let Some(wrong) = self.wrong_at_start(&begun, held) {
             return self.fail(&begun, wrong);
         }
         let seconds = begun.items.iter().map(|item| item.work).sum::<f64>();
@@ -162,11 +284,12 @@ impl Loaded for LoadedSimulated {
             return Err(Error::new(Status::Failed, wrong));
         };
         self.world.wait_until(begun.due);
-        match self.wrong_in_items(&begun.items, true) {
+        let wrong = self.wrong_in_items(&begun.items, true);
+        match wrong.or_else(|| self.wrong_by_others()) {
             Some(wrong) => self.fail(&begun, wrong),
             None => {
                 self.end(&begun);
-                write(&begun.items, &mut work.outputs)
+                self.write(&begun.items, &mut work.outputs)
             }
         }
     }
@@ -174,6 +297,10 @@ impl Loaded for LoadedSimulated {
     fn leak(mut self: Box<Self>) {
         self.check_thread("leak");
         self.leaked = true;
+    }
+
+    fn killer(&self) -> Option<Killer> {
+        self.process.as_ref().map(Process::killer)
     }
 }
 
@@ -187,7 +314,7 @@ impl LoadedSimulated {
 
     fn end(&self, begun: &Begun) {
         let mut truth = self.world.truth();
-        truth.end(self.slot, &begun.numbers());
+        truth.end(self.slot, &begun.numbers(), begun.size);
         if !truth.hung.contains(&self.slot) {
             truth.longest_batch = truth.longest_batch.max(begun.at.elapsed());
         }
@@ -202,21 +329,38 @@ impl LoadedSimulated {
         }
     }
 
-    fn wrong_at_start(&self, items: &[Item]) -> Option<Wrong> {
+    /// `held` is what of the memory was taken before.
+    fn wrong_at_start(&self, begun: &Begun, held: u64) -> Option<Wrong> {
         let machine = self.world.machine(self.slot);
         let batches = self.world.truth().batches[self.slot];
-        if machine.lost_after.is_some_and(|after| batches > after) {
+        let after = |after: Option<u64>| after.is_some_and(|after| batches > after);
+        if after(machine.lost_after) {
             return Some(self.lose("fell off the bus"));
         }
-        let size: u64 = items.iter().map(|item| u64::from(item.size)).sum();
-        if size > machine.memory {
+        if let Some(wrong) = self.wrong_by_others() {
+            return Some(wrong);
+        }
+        if after(machine.broken_after) {
+            let why = format!("slot {} {BROKEN}", self.slot);
+            return Some(Wrong::Error(Error::new(Status::Failed, why)));
+        }
+        if begun.size.saturating_add(held) > machine.memory {
             let why = format!(
-                "{size} does not fit into the {} of slot {}",
-                machine.memory, self.slot
+                "{} does not fit into the {} of slot {} beside {held}",
+                begun.size, machine.memory, self.slot
             );
             return Some(Wrong::Error(Error::new(Status::OutOfMemory, why)));
         }
-        self.wrong_in_items(items, false)
+        self.wrong_in_items(&begun.items, false)
+    }
+
+    /// Another slot has lost the device, or somebody killed the process.
+    fn wrong_by_others(&self) -> Option<Wrong> {
+        if self.world.truth().lost.contains(&self.slot) {
+            let error = Error::new(Status::DeviceLost, "fell off the bus with another slot");
+            return Some(Wrong::Error(error));
+        }
+        check_alive(self.process.as_ref()).err().map(Wrong::Error)
     }
 
     fn wrong_in_items(&self, items: &[Item], late: bool) -> Option<Wrong> {
@@ -229,7 +373,13 @@ impl LoadedSimulated {
         match item.nature {
             Nature::Panics => return Some(Wrong::Panic(message)),
             Nature::KillsDevice => return Some(self.lose(&message)),
-            Nature::Hangs => self.world.hang(self.slot),
+            Nature::Hangs => {
+                let killed = killed(self.process.as_ref());
+                self.world.hang(self.slot, killed.unwrap_or(&IMMORTAL));
+                if let Err(error) = check_alive(self.process.as_ref()) {
+                    return Some(Wrong::Error(error));
+                }
+            }
             _ => {}
         }
         Some(Wrong::Error(Error::new(status, message)))
@@ -243,12 +393,42 @@ impl LoadedSimulated {
         self.world.truth().lose(self.slot);
         Wrong::Error(Error::new(Status::DeviceLost, why))
     }
+
+    fn write(&self, items: &[Item], outputs: &mut Outputs) -> Result<()> {
+        for (index, item) in items.iter().enumerate() {
+            match item.nature {
+                Nature::Silent => {}
+                Nature::Fails => outputs.fail(
+                    index,
+                    Error::new(Status::Item, format!("item {} fails", item.number)),
+                )?,
+                Nature::Unlucky(times) if self.begun(item) <= u64::from(times) => outputs.fail(
+                    index,
+                    Error::new(
+                        Status::Transient,
+                        format!("item {} was unlucky", item.number),
+                    ),
+                )?,
+                _ => {
+                    let value = item.value();
+                    let shape = Shape::new(&[value.len() as i64])?;
+                    let row = outputs.alloc(index, OUTPUT, Dtype::UInt8, shape)?;
+                    // SAFETY: `alloc` gave as many bytes as the value has.
+                    unsafe { row.copy_from_nonoverlapping(value.as_ptr(), value.len()) };
+                }
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Drop for LoadedSimulated {
     fn drop(&mut self) {
         if !self.leaked {
             self.check_thread("unload");
+        }
+        if !self.leaked {
+            self.world.unloading(&self.state);
         }
         self.world.unloaded(self.leaked);
     }
@@ -265,24 +445,4 @@ fn items(batch: &Batch) -> Result<Vec<Item>> {
     (0..batch.len())
         .map(|index| item(index).ok_or_else(|| Error::new(Status::Item, "these bytes are no item")))
         .collect()
-}
-
-fn write(items: &[Item], outputs: &mut Outputs) -> Result<()> {
-    for (index, item) in items.iter().enumerate() {
-        match item.nature {
-            Nature::Silent => {}
-            Nature::Fails => outputs.fail(
-                index,
-                Error::new(Status::Item, format!("item {} fails", item.number)),
-            )?,
-            _ => {
-                let value = item.value();
-                let shape = Shape::new(&[value.len() as i64])?;
-                let row = outputs.alloc(index, OUTPUT, Dtype::UInt8, shape)?;
-                // SAFETY: `alloc` gave as many bytes as the value has.
-                unsafe { row.copy_from_nonoverlapping(value.as_ptr(), value.len()) };
-            }
-        }
-    }
-    Ok(())
 }

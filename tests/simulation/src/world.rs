@@ -1,5 +1,6 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -18,24 +19,30 @@ pub enum Time {
 /// What is behind one slot.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Machine {
+    /// The GPU that it is a slot of, with others of that number; `None` for a device of its own.
+    pub gpu: Option<u32>,
     /// Work that it does in a second.
     pub speed: f64,
-    /// The sizes of a batch must not add up to more.
+    /// The sizes of the batches in flight on its device must not add up to more.
     pub memory: u64,
     /// Seconds that a load takes.
     pub load: f64,
     /// How many batches begin on it before it is lost.
     pub lost_after: Option<u64>,
+    /// How many batches begin on it before it fails all that follow, in no time, and nobody calls it lost.
+    pub broken_after: Option<u64>,
 }
 
 impl Machine {
     /// One that holds anything, loads in `load` seconds and is never lost.
     pub fn of_speed(speed: f64, load: f64) -> Self {
         Self {
+            gpu: None,
             speed,
             memory: u64::MAX,
             load,
             lost_after: None,
+            broken_after: None,
         }
     }
 }
@@ -44,6 +51,8 @@ impl Machine {
 pub struct World {
     machines: Vec<Machine>,
     time: Time,
+    /// Bytes that the tools loaded on one device may take.
+    limit: Option<u64>,
     truth: Mutex<Truth>,
     changed: Condvar,
 }
@@ -61,8 +70,12 @@ pub struct Truth {
     pub batches: Vec<u64>,
     /// Slots that are lost.
     pub lost: HashSet<usize>,
-    /// Slots where a batch hung.
+    /// Slots where a batch or a load hung, and was not killed.
     pub hung: HashSet<usize>,
+    /// Loads of each tool on each slot that were tried.
+    pub tries: HashMap<(String, usize), u32>,
+    /// What is loaded.
+    pub states: Vec<State>,
     /// The longest that a batch took which did not hang.
     pub longest_batch: Duration,
     /// How many batches with this item have begun.
@@ -73,26 +86,51 @@ pub struct Truth {
     pub doubled: HashSet<u64>,
     /// What the pool did that it must not do.
     pub wrongs: Vec<String>,
+    /// The GPU that each slot is of.
+    gpus: Vec<Option<u32>>,
     /// The items in batches begun and not collected, by slot.
     flying: Vec<Vec<u64>>,
+    /// The sizes of those items, added up.
+    held: Vec<u64>,
     /// The items of the batch that ended last, by slot, until the next begins: the pool may not have heard of it yet.
     ended: Vec<Vec<u64>>,
     /// Batches that hang need not hang any more.
     released: bool,
 }
 
+/// A tool on a slot, from before its load to after its unload.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct State {
+    /// What the tool is called.
+    pub tool: String,
+    /// The number of the slot.
+    pub slot: usize,
+    /// Bytes that it takes of the memory that tools may use.
+    pub bytes: u64,
+    /// It shares nothing with others of that tool.
+    pub apart: bool,
+}
+
 impl World {
     /// A world of these machines, one a slot.
     pub fn new(machines: Vec<Machine>, time: Time) -> Arc<Self> {
+        Self::limited(machines, time, None)
+    }
+
+    /// The same, where tools may take so many bytes of a device.
+    pub fn limited(machines: Vec<Machine>, time: Time, limit: Option<u64>) -> Arc<Self> {
         let truth = Truth {
             batches: vec![0; machines.len()],
+            gpus: machines.iter().map(|machine| machine.gpu).collect(),
             flying: vec![Vec::new(); machines.len()],
+            held: vec![0; machines.len()],
             ended: vec![Vec::new(); machines.len()],
             ..Truth::default()
         };
         Arc::new(Self {
             machines,
             time,
+            limit,
             truth: Mutex::new(truth),
             changed: Condvar::new(),
         })
@@ -103,8 +141,8 @@ impl World {
         let slot = |(number, machine): (usize, &Machine)| Slot {
             number,
             device: Device {
-                kind: Kind::Cpu,
-                index: 0,
+                kind: machine.gpu.map_or(Kind::Cpu, |_| Kind::Cuda),
+                index: machine.gpu.unwrap_or(0),
                 name: String::new(),
                 memory_total: machine.memory,
                 memory_free: machine.memory,
@@ -146,10 +184,57 @@ impl World {
         });
     }
 
-    pub(crate) fn hang(&self, slot: usize) {
+    /// Waits for the release of what hangs, or until the process that hangs is killed.
+    pub(crate) fn hang(&self, slot: usize, killed: &AtomicBool) {
         let mut truth = self.truth.lock();
         truth.hung.insert(slot);
-        self.changed.wait_while(&mut truth, |truth| !truth.released);
+        let dead = || killed.load(Ordering::SeqCst);
+        self.changed
+            .wait_while(&mut truth, |truth| !truth.released && !dead());
+        if dead() {
+            truth.hung.remove(&slot);
+        }
+    }
+
+    pub(crate) fn kill(&self, killed: &AtomicBool) {
+        let _truth = self.truth.lock();
+        killed.store(true, Ordering::SeqCst);
+        self.changed.notify_all();
+    }
+
+    /// A tool begins to load: whether the pool has made room for it.
+    pub(crate) fn loading(&self, state: &State) {
+        let mut truth = self.truth.lock();
+        let tries = (state.tool.clone(), state.slot);
+        *truth.tries.entry(tries).or_default() += 1;
+        truth.states.push(state.clone());
+        let most = self.limit.unwrap_or(u64::MAX);
+        let taken = self.taken(&truth, state.slot);
+        if taken > most {
+            let states = &truth.states;
+            let wrong =
+                format!("{taken} of {most} taken by {states:?} after {state:?} began to load");
+            truth.wrongs.push(wrong);
+        }
+    }
+
+    /// A tool is loaded no more, or was not.
+    pub(crate) fn unloading(&self, state: &State) {
+        let mut truth = self.truth.lock();
+        if let Some(place) = truth.states.iter().position(|other| other == state) {
+            truth.states.swap_remove(place);
+        }
+    }
+
+    /// What the tools take that are loaded on the device of a slot, each once where they share.
+    fn taken(&self, truth: &Truth, slot: usize) -> u64 {
+        let mut seen = HashSet::new();
+        let there = truth
+            .states
+            .iter()
+            .filter(|state| self.machines[state.slot].gpu == self.machines[slot].gpu)
+            .filter(|state| state.apart || seen.insert(&state.tool));
+        there.map(|state| state.bytes).sum()
     }
 
     pub(crate) fn unloaded(&self, leaked: bool) {
@@ -182,8 +267,23 @@ impl World {
 }
 
 impl Truth {
-    pub(crate) fn begin(&mut self, slot: usize, numbers: &[u64]) {
+    /// The slots of the device of a slot.
+    fn device(&self, slot: usize) -> Vec<usize> {
+        let same = |&other: &usize| {
+            other == slot || (self.gpus[other].is_some() && self.gpus[other] == self.gpus[slot])
+        };
+        (0..self.gpus.len()).filter(same).collect()
+    }
+
+    /// The sizes of what is in flight on the device of a slot, added up.
+    pub(crate) fn held(&self, slot: usize) -> u64 {
+        let device = self.device(slot).into_iter();
+        device.map(|slot| self.held[slot]).sum()
+    }
+
+    pub(crate) fn begin(&mut self, slot: usize, numbers: &[u64], size: u64) {
         self.batches[slot] += 1;
+        self.held[slot] += size;
         self.flying[slot].extend(numbers);
         self.ended[slot].clear();
         for &number in numbers {
@@ -191,7 +291,8 @@ impl Truth {
         }
     }
 
-    pub(crate) fn end(&mut self, slot: usize, numbers: &[u64]) {
+    pub(crate) fn end(&mut self, slot: usize, numbers: &[u64], size: u64) {
+        self.held[slot] -= size;
         self.ended[slot] = numbers.to_vec();
         for number in numbers {
             let flying = &mut self.flying[slot];
@@ -204,17 +305,23 @@ impl Truth {
         }
     }
 
-    /// The slot is lost, with what is on it.
+    /// The device of a slot is lost, with what is on it.
     pub(crate) fn lose(&mut self, slot: usize) {
-        if self.lost.insert(slot) {
-            for &number in &self.flying[slot] {
-                *self.losses.entry(number).or_default() += 1;
-                let is_on = |other: usize| {
-                    self.flying[other].contains(&number) || self.ended[other].contains(&number)
-                };
-                if (0..self.flying.len()).any(|other| other != slot && is_on(other)) {
-                    self.doubled.insert(number);
-                }
+        if self.lost.contains(&slot) {
+            return;
+        }
+        let device = self.device(slot);
+        self.lost.extend(&device);
+        let there: HashSet<u64> = (device.iter().flat_map(|&slot| &self.flying[slot]))
+            .copied()
+            .collect();
+        for number in there {
+            *self.losses.entry(number).or_default() += 1;
+            let is_on = |other: usize| {
+                self.flying[other].contains(&number) || self.ended[other].contains(&number)
+            };
+            if (0..self.flying.len()).any(|other| !device.contains(&other) && is_on(other)) {
+                self.doubled.insert(number);
             }
         }
     }

@@ -46,9 +46,7 @@ fn plain() -> ToolPlan {
             budget: u64::MAX,
             max_items: 2,
         },
-        depth: 1,
-        unfit: Vec::new(),
-        memory: 0,
+        ..ToolPlan::default()
     }
 }
 
