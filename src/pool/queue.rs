@@ -196,6 +196,10 @@ impl Queue {
                         let deadline = state.seats[slot].deadline();
                         self.watch_until(&mut state, deadline);
                     }
+                    if let Task::Load(_) = task {
+                        // Who sleeps is to see for how long: what it loads may never come.
+                        self.call_asleep(&mut state);
+                    }
                     state.seats[slot].inside =
                         !matches!(task, Task::Sweep(_) | Task::Leave(_) | Task::Stop);
                     return Some(task);

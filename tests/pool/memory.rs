@@ -1,9 +1,10 @@
 //! Batches and items that run out of memory.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use toolpool::error::{Error, Result, Status};
 use toolpool::plan::batch::Cut;
 use toolpool::pool::{JobOptions, Pool};
@@ -32,13 +33,13 @@ impl Memory {
     }
 
     fn take(&self, batch: &Batch) -> Result<()> {
-        let mut free = self.free.lock().unwrap();
+        let mut free = self.free.lock();
         *free = free.checked_sub(extent(batch)).ok_or_else(no_memory)?;
         Ok(())
     }
 
     fn give_back(&self, batch: &Batch) {
-        *self.free.lock().unwrap() += extent(batch);
+        *self.free.lock() += extent(batch);
     }
 }
 

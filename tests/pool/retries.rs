@@ -1,8 +1,9 @@
 //! What the tool calls transient.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use toolpool::error::{Error, Status};
 use toolpool::pool::JobOptions;
 
@@ -18,7 +19,7 @@ fn retries_leave_what_failed_alone_for_longer_each_time() {
         if !holds(batch, b'T') {
             return Ok(());
         }
-        noted.lock().unwrap().push(Instant::now());
+        noted.lock().push(Instant::now());
         Err(Error::new(Status::Transient, "busy"))
     });
     let mut inputs = named(b'T', 1, 30);
@@ -32,7 +33,7 @@ fn retries_leave_what_failed_alone_for_longer_each_time() {
     let ends = ends(&results(&job).unwrap());
     assert_eq!(ends[0], Some(Status::Transient));
     assert!(ends[1..].iter().all(Option::is_none));
-    let tries = tries.lock().unwrap();
+    let tries = tries.lock();
     let pauses: Vec<_> = tries.windows(2).map(|pair| pair[1] - pair[0]).collect();
     let least = [10, 40, 160].map(Duration::from_millis);
     assert!(

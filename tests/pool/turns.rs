@@ -1,10 +1,11 @@
 //! Who works next on what.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use toolpool::pool::JobOptions;
 use toolpool::tool::Tool;
 
@@ -105,7 +106,7 @@ fn what_was_refused_makes_no_slot_fast() {
                 holding.pass(0);
             } else {
                 refusing.pass(1);
-                let mut sizes = counted.lock().unwrap();
+                let mut sizes = counted.lock();
                 sizes.push(batch.len());
                 if sizes.len() == 3 {
                     holding.open();
@@ -123,6 +124,6 @@ fn what_was_refused_makes_no_slot_fast() {
     let results = results(&job).unwrap();
     assert!(results.error(0).is_some());
     assert!((1..=200).all(|index| results.error(index).is_none()));
-    let sizes = sizes.lock().unwrap();
+    let sizes = sizes.lock();
     assert!(sizes[1] > 1, "batches of {sizes:?} items");
 }
