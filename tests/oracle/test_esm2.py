@@ -239,7 +239,9 @@ def test_a_hub_id_is_found_in_the_local_cache(tiny, tmp_path, monkeypatch):
     assert run("someone/esm2_tiny", ["MKT"])[0].error is None
     with pytest.raises(Error, match="not in the Hugging Face cache") as caught:
         run("someone/else", ["MKT"])
-    assert caught.value.status == MODEL_ERROR and "toolpool fetch someone/else" in caught.value.message
+    assert (
+        caught.value.status == MODEL_ERROR and "toolpool fetch someone/else" in caught.value.message
+    )
 
 
 @pytest.mark.parametrize(
