@@ -1,4 +1,4 @@
-//! Rows that lie anywhere, copied one after the other into one piece of memory, at the speed of one copy of as much.
+//! Rows that lie anywhere, copied one after the other into one piece of memory. Measured: 1.85 × one copy of as much.
 //!
 //! A row of some kilobytes ends before the processor has noticed that it is read from front to back, and a plain store reads
 //! what it overwrites. So what is read next is asked for ahead, and what is written goes past the caches, as `memcpy` does
