@@ -162,7 +162,7 @@ pub fn print(text: &str) -> Result<Ending> {
     }
 }
 
-/// As [`print`], of work that is done, whether anybody can read of it or not.
+/// As [`print()`], of work that is done, whether anybody can read of it or not.
 pub fn print_of_work(text: &str) {
     if let Err(error) = print(text) {
         warn(&error.to_string());
