@@ -63,3 +63,10 @@ pip_python() {
         echo "${PYTHON:-python3}"
     fi
 }
+
+# Gives a library in its folder the name under which programs look for it.
+link_soname() {
+    local soname
+    soname=$(readelf -d "$1" | sed -n 's/.*SONAME.*\[\(.*\)\]/\1/p')
+    [[ -z $soname || $soname == "$(basename "$1")" ]] || ln -sf "$(basename "$1")" "$(dirname "$1")/$soname"
+}

@@ -20,6 +20,9 @@ use toolpool::tools::{Echo, Opened};
 fn isolated_echo() -> Arc<dyn Tool> {
     static BESIDE: Once = Once::new();
     BESIDE.call_once(|| {
+        if std::env::var_os("TOOLPOOL_BACKEND_DIR").is_some() {
+            return;
+        }
         let worker = Path::new(env!("CARGO_BIN_EXE_toolpool-worker"));
         // SAFETY: each test calls this first, and none reads the environment but through Rust's lock.
         unsafe { std::env::set_var("TOOLPOOL_BACKEND_DIR", worker.parent().unwrap()) };

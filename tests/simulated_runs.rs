@@ -6,11 +6,11 @@
 
 use std::io::{Write, stderr};
 use std::process::exit;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex; // which TSan sees
 use toolpool_simulation::{Scenario, Size};
 
 const RUNS: u64 = 12_000;
@@ -73,7 +73,7 @@ static RUNNING: Mutex<Vec<(u64, Instant)>> = Mutex::new(Vec::new());
 
 impl Watch {
     fn over(seed: u64) -> Self {
-        RUNNING.lock().unwrap().push((seed, Instant::now()));
+        RUNNING.lock().push((seed, Instant::now()));
         static DOG: std::sync::Once = std::sync::Once::new();
         DOG.call_once(|| drop(thread::spawn(|| watch())));
         Self(seed)
@@ -82,14 +82,14 @@ impl Watch {
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        RUNNING.lock().unwrap().retain(|&(seed, _)| seed != self.0);
+        RUNNING.lock().retain(|&(seed, _)| seed != self.0);
     }
 }
 
 fn watch() -> ! {
     loop {
         thread::sleep(Duration::from_secs(1));
-        let running = RUNNING.lock().unwrap();
+        let running = RUNNING.lock();
         if let Some((seed, _)) = running.iter().find(|run| run.1.elapsed() > HANGS_AFTER) {
             // Past libtest, which keeps what a test prints until it ends.
             let _ = writeln!(stderr(), "a run hangs; {}", replay(*seed));

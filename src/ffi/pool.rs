@@ -209,6 +209,8 @@ pub unsafe extern "C" fn toolpool_drain(
 /// tools and ends the threads. NULL is fine, and so is a second call. Jobs and results stay readable; other calls with this pool, also by other
 /// threads at the same time, answer ::TOOLPOOL_ERR_CLOSED. A few bytes stay behind for that answer.
 ///
+/// Not waited for is a call of a tool that is past a time limit: what it uses must live until the tool's `destroy`.
+///
 /// Called inside a tool's callback it does nothing but log an error, for it would wait for itself. In a forked child it
 /// does nothing: the workers are the parent's.
 #[unsafe(no_mangle)]
