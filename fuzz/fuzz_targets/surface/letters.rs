@@ -210,7 +210,7 @@ fn work_on(
         )),
         b'c' => drop(c!(toolpool_outputs_count(outputs, c"seen".as_ptr(), 1.0))),
         b'C' => drop(c!(toolpool_outputs_count(outputs, null(), f64::NAN))),
-        b'r' => wait_inside(tool),
+        b'r' if !tool.queued => wait_inside(tool),
         b'R' => submit_inside(tool),
         _ => {}
     }

@@ -39,7 +39,7 @@ fuzz_target!(|program: &[u8]| {
     });
     worlds.iter_mut().for_each(World::free_all);
     pools.close_all();
-    World::check_end(&worlds);
+    World::check_end(&mut worlds);
 });
 
 /// The backend has targets of its own; here its absence is one more error.

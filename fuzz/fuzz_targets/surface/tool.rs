@@ -50,6 +50,8 @@ impl Choices {
 /// What `user` points to. It lives until the end of the program, so that late calls are caught.
 pub struct Tool {
     choices: Choices,
+    /// Its calls are answered by threads of the program, which may wait for pools.
+    pub queued: bool,
     /// A pool that callbacks try to wait for.
     pub pool: *mut toolpool_t,
     /// Freed by `destroy`.
@@ -116,6 +118,7 @@ impl Tool {
         let size = choices.table_size();
         Box::new(Self {
             choices,
+            queued: false,
             pool,
             chained: AtomicPtr::new(chained),
             made: AtomicBool::new(false),
@@ -130,6 +133,13 @@ impl Tool {
             device_lost: AtomicBool::new(false),
             states: Mutex::default(),
         })
+    }
+
+    /// The `user` of a tool whose calls wait in a queue.
+    pub fn queued(choices: Choices) -> Box<Self> {
+        let mut tool = Self::new(choices, null_mut(), null_mut());
+        tool.queued = true;
+        tool
     }
 
     pub fn user(&self) -> *mut c_void {
@@ -191,6 +201,15 @@ impl Tool {
             callbacks,
             beyond: [beyond; _],
         })
+    }
+
+    /// The functions of the table that a queue may have.
+    pub fn measuring_table(&self) -> Box<Table> {
+        let mut table = self.table();
+        table.callbacks.unload = None;
+        table.callbacks.destroy = None;
+        table.callbacks.identity = null();
+        table
     }
 
     /// How often it is to be destroyed.

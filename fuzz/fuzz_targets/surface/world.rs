@@ -2,9 +2,10 @@
 
 mod items;
 mod jobs;
+mod queues;
 
 use std::ptr::null_mut;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use toolpool::ffi::device::*;
@@ -19,6 +20,7 @@ use toolpool_fuzz::{ErrArg, c, check, make};
 
 use self::items::Items;
 use self::jobs::Job;
+use self::queues::{Bell, Queue};
 use crate::choice::{
     Choice, DEVICES, KINDS, MOST, NAMES, OPTIONS, POOL_OPTIONS, SOURCES, index, pick, pointer,
     remove, size, time,
@@ -90,6 +92,8 @@ impl Pools {
 struct NamedTool {
     handle: *mut toolpool_tool_t,
     by_letter: bool,
+    /// Its queue may be freed at any time, and all its items fail.
+    queued: bool,
 }
 
 /// The handles of one thread. Each choice of a handle may also come to NULL.
@@ -98,6 +102,7 @@ pub struct World<'a> {
     tools: Vec<NamedTool>,
     items: Vec<Items>,
     options: Vec<*mut toolpool_options_t>,
+    queues: Vec<Queue>,
     jobs: Vec<Job>,
     results: Vec<*mut toolpool_results_t>,
     devices: Vec<*mut toolpool_devices_t>,
@@ -106,6 +111,7 @@ pub struct World<'a> {
     /// What the library knows by `user` pointers; kept to the end.
     loans: Vec<(Box<Loan>, bool)>,
     behaviours: Vec<Box<Tool>>,
+    bells: Vec<Arc<Bell>>,
 }
 
 // SAFETY: any thread may use any handle, as the header says.
@@ -118,12 +124,14 @@ impl<'a> World<'a> {
             tools: Vec::new(),
             items: Vec::new(),
             options: Vec::new(),
+            queues: Vec::new(),
             jobs: Vec::new(),
             results: Vec::new(),
             devices: Vec::new(),
             reports: Vec::new(),
             loans: Vec::new(),
             behaviours: Vec::new(),
+            bells: Vec::new(),
         }
     }
 
@@ -149,6 +157,9 @@ impl<'a> World<'a> {
             b'L' => self.free_devices(p.digit()),
             b'e' => self.open_tool(p),
             b't' => self.make_tool(p),
+            b'z' => self.make_queue(p),
+            b'X' => self.take_call(p),
+            b'Z' => self.free_queue(p.digit()),
             b's' => self.set_tool(p),
             b'T' => self.free_tool(p.digit()),
             b'i' => self.copy_items(p),
@@ -168,6 +179,7 @@ impl<'a> World<'a> {
             b'x' => self.take_results(p),
             b'W' => self.wait(p),
             b'p' => self.progress(p),
+            b'm' => self.notify_job(p),
             b'C' => self.cancel(p),
             b'J' => self.free_job(p.digit()),
             b'y' => self.take_report(p),
@@ -188,7 +200,10 @@ impl<'a> World<'a> {
     }
 
     fn warm(&mut self, p: &mut Choice) {
-        let (pool, tool) = (self.pools.pick(p.digit()), self.tool(p.digit()).0);
+        let (pool, tool) = (
+            self.pools.pick(p.digit()),
+            self.tool(p.digit()).map_or(null_mut(), |tool| tool.handle),
+        );
         check(p.err(), |err| c!(toolpool_warm(pool, tool, err)));
     }
 
@@ -248,6 +263,7 @@ impl<'a> World<'a> {
         self.tools.extend(tool.map(|handle| NamedTool {
             handle,
             by_letter: false,
+            queued: false,
         }));
     }
 
@@ -290,12 +306,13 @@ impl<'a> World<'a> {
         self.tools.extend(made.map(|handle| NamedTool {
             handle,
             by_letter: true,
+            queued: false,
         }));
     }
 
     /// No tool here has options.
     fn set_tool(&mut self, p: &mut Choice) {
-        let tool = self.tool(p.digit()).0;
+        let tool = self.tool(p.digit()).map_or(null_mut(), |tool| tool.handle);
         let (key, value) = OPTIONS[usize::from(p.digit()) % 20];
         let status = check(p.err(), |err| {
             c!(toolpool_tool_set(tool, pointer(key), pointer(value), err))
@@ -308,8 +325,8 @@ impl<'a> World<'a> {
         c!(toolpool_tool_free(tool));
     }
 
-    fn tool(&self, choice: u8) -> (*mut toolpool_tool_t, bool) {
-        pick(&self.tools, choice).map_or((null_mut(), false), |tool| (tool.handle, tool.by_letter))
+    fn tool(&self, choice: u8) -> Option<&NamedTool> {
+        pick(&self.tools, choice)
     }
 
     /// Frees what the program has left.
@@ -344,10 +361,13 @@ impl<'a> World<'a> {
 
     /// After everything was freed and closed: what was lent is back, and no tool is in use. Workers that were inside a
     /// tool past a time limit were left behind, and are waited for.
-    pub fn check_end(worlds: &[World]) {
+    pub fn check_end(worlds: &mut [World]) {
         let closed = Instant::now();
         while !worlds.iter().all(World::has_ended) && closed.elapsed() < LEFT_BEHIND {
             std::thread::sleep(Duration::from_millis(1));
+        }
+        for queue in worlds.iter_mut().flat_map(|world| &mut world.queues) {
+            queue.end();
         }
         for (loan, with_release) in worlds.iter().flat_map(|world| &world.loans) {
             loan.check_end(*with_release);

@@ -1,6 +1,7 @@
 //! Jobs, from their options to their results and reports.
 
 use std::ptr::null_mut;
+use std::sync::Arc;
 
 use toolpool::ffi::items::toolpool_items_t;
 use toolpool::ffi::job::*;
@@ -10,7 +11,8 @@ use toolpool::ffi::results::*;
 use toolpool_abi::*;
 use toolpool_fuzz::{ErrArg, c, check, make};
 
-use super::World;
+use super::queues::Bell;
+use super::{NamedTool, World};
 use crate::choice::{
     Choice, MOST, NAMES, OPTIONS, index, pick, pick_mut, pointer, remove, size, time,
 };
@@ -20,6 +22,7 @@ use crate::results::{Facts, check_fresh, read_all, view_one};
 pub(super) struct Job {
     pub(super) handle: *mut toolpool_job_t,
     pub(super) facts: Facts,
+    pub(super) bell: Arc<Bell>,
 }
 
 impl World<'_> {
@@ -53,8 +56,9 @@ impl World<'_> {
 
     pub(super) fn run_job(&mut self, p: &mut Choice) {
         let pool = self.pools.pick(p.digit());
-        let (tool, by_letter) = self.tool(p.digit());
-        let (items, mut facts) = self.facts(p.digit(), by_letter);
+        let tool = self.tool(p.digit());
+        let (items, mut facts) = self.facts(p.digit(), tool);
+        let tool = tool.map_or(null_mut(), |tool| tool.handle);
         let (status, results) = make(p.err(), p.rarely(), |out, err| {
             c!(toolpool_run(pool, tool, items, out, err))
         });
@@ -70,22 +74,28 @@ impl World<'_> {
             return;
         }
         let pool = self.pools.pick(p.digit());
-        let (tool, by_letter) = self.tool(p.digit());
-        let (items, facts) = self.facts(p.digit(), by_letter);
+        let tool = self.tool(p.digit());
+        let (items, facts) = self.facts(p.digit(), tool);
+        let tool = tool.map_or(null_mut(), |tool| tool.handle);
         let options = *pick(&self.options, p.digit()).unwrap_or(&null_mut());
         let (_, job) = make(p.err(), p.rarely(), |out, err| {
             c!(toolpool_submit(pool, tool, items, options, out, err))
         });
-        self.jobs.extend(job.map(|handle| Job { handle, facts }));
+        self.jobs.extend(job.map(|handle| Job {
+            handle,
+            facts,
+            bell: Arc::default(),
+        }));
     }
 
-    pub(super) fn facts(&self, choice: u8, by_letter: bool) -> (*mut toolpool_items_t, Facts) {
+    fn facts(&self, choice: u8, tool: Option<&NamedTool>) -> (*mut toolpool_items_t, Facts) {
         let items = pick(&self.items, choice);
         let content = items.map_or(Vec::new(), |items| items.content.clone());
         let facts = Facts {
             seen: vec![false; content.len()],
             items: content,
-            by_letter,
+            by_letter: tool.is_some_and(|tool| tool.by_letter),
+            queued: tool.is_some_and(|tool| tool.queued),
         };
         (items.map_or(null_mut(), |items| items.handle), facts)
     }
@@ -201,8 +211,13 @@ impl World<'_> {
     }
 
     pub(super) fn free_job(&mut self, choice: u8) {
-        let job = remove(&mut self.jobs, choice).map_or(null_mut(), |job| job.handle);
-        c!(toolpool_job_free(job));
+        let job = remove(&mut self.jobs, choice);
+        c!(toolpool_job_free(
+            job.as_ref().map_or(null_mut(), |job| job.handle)
+        ));
+        if let Some(job) = job {
+            job.bell.freed();
+        }
     }
 
     pub(super) fn view(&mut self, p: &mut Choice) {
