@@ -100,7 +100,10 @@ fn set(options: &mut JobOptions, key: &str, value: &str) -> Result<()> {
         "deterministic" => options.deterministic = flag()?,
         "time_limit" => options.time_limit = limit()?,
         "batch_time_limit" => options.batch_time_limit = limit()?,
-        "retries" => options.retries = value.parse().map_err(|_| refused("a number"))?,
+        "retries" => {
+            let known = format!("a whole number from 0 to {}", u32::MAX);
+            options.retries = value.parse().map_err(|_| refused(&known))?;
+        }
         "on_device_lost" => {
             options.on_device_lost = match value {
                 "continue" => OnDeviceLost::Continue,
