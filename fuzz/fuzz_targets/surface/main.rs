@@ -40,6 +40,7 @@ fuzz_target!(|program: &[u8]| {
     worlds.iter_mut().for_each(World::free_all);
     pools.close_all();
     World::check_end(&mut worlds);
+    worlds.into_iter().for_each(World::leave_behind);
 });
 
 /// The backend has targets of its own; here its absence is one more error.

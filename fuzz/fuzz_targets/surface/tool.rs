@@ -217,6 +217,11 @@ impl Tool {
         usize::from(self.made.load(SeqCst) && self.has_destroy)
     }
 
+    /// Whether nothing is said once the library has it no more.
+    pub fn is_silent(&self) -> bool {
+        self.expected() == 0
+    }
+
     /// Whether no worker that was left behind inside a tool, past a time limit, has it any more.
     pub fn has_ended(&self) -> bool {
         self.destroyed.load(SeqCst) >= self.expected() && self.flights.load(SeqCst) == 0

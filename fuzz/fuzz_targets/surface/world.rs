@@ -381,6 +381,14 @@ impl<'a> World<'a> {
             );
         }
     }
+
+    /// A worker may still be inside a tool of which it does not tell when it is through with it.
+    pub fn leave_behind(self) {
+        let silent = self.behaviours.into_iter().filter(|tool| tool.is_silent());
+        silent.for_each(|tool| {
+            Box::leak(tool);
+        });
+    }
 }
 
 /// How long a worker may stay inside a tool.
