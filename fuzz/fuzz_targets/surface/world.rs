@@ -382,12 +382,11 @@ impl<'a> World<'a> {
         }
     }
 
-    /// A worker may still be inside a tool of which it does not tell when it is through with it.
+    /// A worker may still be inside a tool of which it does not tell when it is through with it: those are kept.
     pub fn leave_behind(self) {
+        static KEPT: Mutex<Vec<Box<Tool>>> = Mutex::new(Vec::new());
         let silent = self.behaviours.into_iter().filter(|tool| tool.is_silent());
-        silent.for_each(|tool| {
-            Box::leak(tool);
-        });
+        KEPT.lock().unwrap().extend(silent);
     }
 }
 
