@@ -133,14 +133,17 @@ impl Job {
     fn suspect(&self, state: &mut State, batch: Vec<Planned>, error: &Error, landing: &Landing) {
         let lost = error.status() == Status::DeviceLost;
         for item in batch {
-            let again = !state.blamed.insert(item.unique);
-            let why = match (again, lost) {
-                (true, true) => "two devices were lost while this item was on them",
-                (true, false) => "this happened twice with this item",
-                (false, true) if state.ghosts.contains(&item.unique) => {
+            let before = state.blamed.insert(item.unique, error.status());
+            let why = match before {
+                Some(Status::DeviceLost) if lost => {
+                    "two devices were lost while this item was on them"
+                }
+                Some(before) if before == error.status() => "this happened twice with this item",
+                Some(_) => "another batch with this item had ended badly before",
+                None if lost && state.ghosts.contains(&item.unique) => {
                     "a device was lost while this item was on it, and another is still busy with it"
                 }
-                _ => {
+                None => {
                     state.tally.slots[landing.slot.number].retries += 1;
                     state.suspect(vec![item]);
                     continue;

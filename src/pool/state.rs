@@ -10,7 +10,7 @@ use super::tally::Tally;
 use super::terms::Terms;
 use crate::callback::Inside;
 use crate::device::Slot;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Status};
 use crate::mem::{Finished, Items};
 use crate::plan::balance::first_worth_taking;
 use crate::plan::batch::{Cut, Remaining, amount};
@@ -61,8 +61,8 @@ pub struct State {
     suspects: Vec<Planned>,
     /// Distinct items that were among those once: they stay so, by whatever way they come back.
     suspected: HashSet<u32>,
-    /// Distinct items that were there once when a device, a process or time was lost: the next time they fail.
-    pub blamed: HashSet<u32>,
+    /// Distinct items that were there once when a device, a process or time was lost, and which: the next time they fail.
+    pub blamed: HashMap<u32, Status>,
     /// Distinct items that are in a batch that was given up, on a worker that comes to it yet.
     pub ghosts: HashSet<u32>,
     /// How often items were tried again for errors that pass.
@@ -146,7 +146,7 @@ impl State {
             probe: None,
             suspects: Vec::new(),
             suspected: HashSet::new(),
-            blamed: HashSet::new(),
+            blamed: HashMap::new(),
             ghosts: HashSet::new(),
             tries: HashMap::new(),
             flights: 0,

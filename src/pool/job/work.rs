@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::Job;
 use crate::device::Slot;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Status};
 use crate::mem::{ELSEWHERE, Finished, Part};
 use crate::plan::batch::{Cut, amount};
 use crate::pool::seat::Landing;
@@ -162,7 +162,7 @@ impl Job {
         for item in batch {
             let ghost = state.ghosts.remove(&item.unique);
             if ghost && lost {
-                state.blamed.insert(item.unique);
+                state.blamed.insert(item.unique, Status::DeviceLost);
             }
         }
     }

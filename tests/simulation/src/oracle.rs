@@ -43,7 +43,10 @@ pub(crate) fn wrongs(
             Err(error) => error.item() == Some(*index) && judge.may_fail(item, error),
         };
         if !fine {
-            wrongs.push(format!("item {index}, {item:?}, came back as {outcome:?}"));
+            let losses = judge.losses(item);
+            wrongs.push(format!(
+                    "item {index}, {item:?}, which was there at {losses} losses, came back as {outcome:?}"
+                ));
         }
     }
     wrongs
@@ -189,8 +192,12 @@ impl Judge<'_> {
                 .count() as u64;
             let done = progress.done == items as u64 && progress.failed == failed;
             if progress.total != items as u64 || !(done || self.may_stop()) {
+                let first = outcome
+                    .entries
+                    .iter()
+                    .find_map(|entry| entry.1.as_ref().err());
                 wrongs.push(format!(
-                    "progress says {progress:?}; {failed} of {items} failed"
+                    "progress says {progress:?}; {failed} of {items} failed, the first with {first:?}"
                 ));
             }
         }
@@ -244,13 +251,15 @@ impl Judge<'_> {
         }
     }
 
-    /// Whether items may not have been done.
+    /// Whether items may not have been done. A job is given up over a slot that fails everything, where the others have to come
+    /// back from something first.
     fn may_stop(&self) -> bool {
         self.job.cancel_after.is_some()
             || self.job.options.time_limit.is_some()
             || self.fails_with_a_device()
             || self.scenario.close_after.is_some()
             || self.slots.none_is_fit()
+            || (self.slots.broken() > 0 && self.scenario.has_limits())
     }
 
     fn may_fail(&self, item: &Item, error: &Error) -> bool {
@@ -291,20 +300,24 @@ impl Judge<'_> {
     }
 
     fn losses(&self, item: &Item) -> u64 {
-        self.world
-            .truth()
-            .losses
-            .get(&item.number)
-            .copied()
-            .unwrap_or_default()
+        let truth = self.world.truth();
+        truth.losses.get(&item.number).copied().unwrap_or_default()
     }
 
     /// How often the item was there when a device went, or a process, or time, or might have been: on another device at
-    /// the same time, in a batch that was given up.
+    /// the same time, in a batch that was given up, in one that came too late.
     fn blame(&self, item: &Item) -> u64 {
         let ended_a_batch = matches!(item.nature, Nature::Crashes | Nature::Hangs);
-        let doubled = self.world.truth().doubled.contains(&item.number);
-        self.losses(item) + u64::from(ended_a_batch) + u64::from(doubled)
+        let was_slow = self.job.options.batch_time_limit.is_some() && self.may_be_late();
+        let truth = self.world.truth();
+        let doubled = truth.doubled.contains(&item.number);
+        let too_late = truth.begun_too_late.get(&item.number).copied();
+        let losses = truth.losses.get(&item.number).copied();
+        losses.unwrap_or_default()
+            + too_late.unwrap_or_default()
+            + u64::from(ended_a_batch)
+            + u64::from(doubled)
+            + u64::from(was_slow)
     }
 
     fn fails_with_a_device(&self) -> bool {
@@ -353,7 +366,7 @@ impl Item {
         match self.nature {
             Nature::Fails => Some((Status::Item, format!("item {} fails", self.number))),
             Nature::Silent => Some((Status::Contract, String::new())),
-            Nature::Hangs => Some((Status::TimeLimit, "twice with this item".into())),
+            Nature::Hangs => Some((Status::TimeLimit, "with this item".into())),
             Nature::Transient(_) => None,
             _ => self.batch_error(u64::MAX),
         }

@@ -338,6 +338,9 @@ impl LoadedSimulated {
             return Some(self.lose("fell off the bus"));
         }
         if let Some(wrong) = self.wrong_by_others() {
+            self.world
+                .truth()
+                .begun_too_late(self.slot, &begun.numbers());
             return Some(wrong);
         }
         if after(machine.broken_after) {

@@ -84,6 +84,8 @@ pub struct Truth {
     pub losses: HashMap<u64, u64>,
     /// Items that were on two devices, for all that the pool could know, when one of these was lost.
     pub doubled: HashSet<u64>,
+    /// How many batches with this item were begun on a device that another slot had lost, before the pool heard of it.
+    pub begun_too_late: HashMap<u64, u64>,
     /// What the pool did that it must not do.
     pub wrongs: Vec<String>,
     /// The GPU that each slot is of.
@@ -301,6 +303,15 @@ impl Truth {
                 None => self.wrongs.push(format!(
                     "slot {slot}: item {number} ended and had not begun"
                 )),
+            }
+        }
+    }
+
+    /// A batch has begun that cannot be done: whether that is so because the device is lost.
+    pub(crate) fn begun_too_late(&mut self, slot: usize, numbers: &[u64]) {
+        if self.lost.contains(&slot) {
+            for &number in numbers {
+                *self.begun_too_late.entry(number).or_default() += 1;
             }
         }
     }

@@ -88,7 +88,7 @@ impl World<'_> {
         if !(out_is_null || no_offsets || err == ErrArg::Taken || n > MOST * 16) {
             assert_eq!(items.is_some(), content.is_some());
         }
-        let number = self.keep(loan, with_release, items.is_some(), p);
+        let number = self.keep(loan, with_release, items.is_some(), null_mut(), p);
         self.items.extend(items.map(|handle| Items {
             handle,
             content: content.unwrap_or_default(),
@@ -120,7 +120,7 @@ impl World<'_> {
                 err
             ))
         });
-        let number = self.keep(loan, with_release, status == TOOLPOOL_OK, p);
+        let number = self.keep(loan, with_release, status == TOOLPOOL_OK, handle, p);
         if status == TOOLPOOL_OK && !with_release {
             let items = pick_mut(&mut self.items, choice).expect("it was there above");
             items.lent.push(number);
@@ -148,7 +148,7 @@ impl World<'_> {
         });
         let plain = !out_is_null && err != ErrArg::Taken && name == c"input" && n <= MOST * 16;
         assert!(!plain || items.is_some() == given.content.is_some());
-        let number = self.keep(loan, with_release, items.is_some(), p);
+        let number = self.keep(loan, with_release, items.is_some(), null_mut(), p);
         self.items.extend(items.map(|handle| Items {
             handle,
             content: given.content.unwrap_or_default(),
@@ -181,25 +181,27 @@ impl World<'_> {
             ))
         });
         assert!(status != TOOLPOOL_OK || given.content.is_some());
-        let number = self.keep(loan, with_release, status == TOOLPOOL_OK, p);
+        let number = self.keep(loan, with_release, status == TOOLPOOL_OK, handle, p);
         if status == TOOLPOOL_OK && !with_release {
             let items = pick_mut(&mut self.items, choice).expect("it was there above");
             items.lent.push(number);
         }
     }
 
-    /// Keeps a loan to the end, chained to other items if the library has taken it.
+    /// Keeps a loan to the end, chained to items other than those it is of if the library has taken it.
     pub(super) fn keep(
         &mut self,
         mut loan: Box<Loan>,
         with_release: bool,
         taken: bool,
+        of: *mut toolpool_items_t,
         p: &mut Choice,
     ) -> usize {
         if taken {
             let chain = with_release
                 && p.rarely()
-                && self.items.last().is_some_and(|items| items.lent.is_empty());
+                && (self.items.last())
+                    .is_some_and(|items| items.lent.is_empty() && items.handle != of);
             let chained = if chain { self.items.pop() } else { None };
             loan.take(chained.map_or(null_mut(), |items| items.handle));
         } else {
