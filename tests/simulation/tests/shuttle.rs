@@ -270,3 +270,58 @@ fn an_item_takes_two_devices_and_no_third() {
     });
     assert_eq!(FEWEST.load(Ordering::Relaxed), 1, "slots left");
 }
+
+#[test]
+fn a_slot_that_fails_everything_costs_no_item() {
+    explore(|| {
+        let broken = Machine {
+            broken_after: Some(0),
+            ..Machine::of_speed(1.0, 0.0)
+        };
+        let world = World::new(vec![broken, Machine::of_speed(1.0, 0.0)], Time::None);
+        let pool = Pool::open(world.slots()).unwrap();
+        all_succeed(&pool, &tool("a", &world, plain()), &items(4));
+    });
+}
+
+/// Two slots of one GPU.
+fn shared(memory: u64, lost_after: Option<u64>) -> Vec<Machine> {
+    let machine = Machine {
+        gpu: Some(0),
+        memory,
+        lost_after,
+        ..Machine::of_speed(1.0, 0.0)
+    };
+    vec![machine.clone(), machine]
+}
+
+#[test]
+fn who_needs_the_whole_device_gets_it() {
+    explore(|| {
+        let world = World::new(shared(100, None), Time::None);
+        let pool = Pool::open(world.slots()).unwrap();
+        let mut items = items(3);
+        (items[0].size, items[1].size) = (60, 60);
+        all_succeed(&pool, &tool("a", &world, plain()), &items);
+    });
+}
+
+#[test]
+fn what_was_on_a_shared_device_that_is_lost_is_done_elsewhere() {
+    explore(|| {
+        let mut machines = shared(u64::MAX, Some(1));
+        machines.push(Machine::of_speed(1.0, 0.0));
+        let world = World::new(machines, Time::None);
+        let pool = Pool::open(world.slots()).unwrap();
+        let ends = run(&pool, &tool("a", &world, plain()), &items(4)).unwrap();
+        let truth = world.truth();
+        for (number, end) in (0..).zip(ends) {
+            let twice =
+                truth.losses.contains_key(&number) && truth.begun_too_late.contains_key(&number);
+            assert!(
+                end.is_none() || twice && end == Some(Status::DeviceLost),
+                "{end:?}"
+            );
+        }
+    });
+}
