@@ -74,5 +74,5 @@ clean: ## remove what was built
 	rm -rf target build
 
 distclean: clean ## remove what was built and what was installed
-	rm -rf .venv .tools
+	rm -rf .venv .tools fuzz/corpus fuzz/artifacts
 	rm -f libtorch

@@ -76,7 +76,7 @@ pub struct Devices {
 #[derive(Debug, Args)]
 #[command(after_help = EXIT_CODES)]
 pub struct Embed {
-    /// FASTA, CSV, TSV or Parquet files, plain or compressed (gzip, bgzip, zstd), globs, or - for standard input
+    /// FASTA, CSV, TSV, plain or compressed (gzip, bgzip, zstd), or Parquet files, globs, or - for standard input
     #[arg(required = true, value_name = "INPUT")]
     pub inputs: Vec<OsString>,
     /// A model of the Hugging Face hub that was fetched, or a directory with config.json and safetensors
