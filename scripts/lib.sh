@@ -43,8 +43,8 @@ stamp() {
 # Debian keeps what `venv` needs to put pip into an environment in a package of its own; a pip outside serves as well.
 make_venv() {
     local dir=$1 python=${PYTHON:-python3}
-    "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null ||
-        die "$python is absent or older than 3.11; install it, or name another: make PYTHON=/path/to/python3"
+    "$python" -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null ||
+        die "$python is absent or older than 3.10; install it, or name another: make PYTHON=/path/to/python3"
     say "making the virtual environment $dir"
     rm -rf "$dir"
     if "$python" -c 'import ensurepip' 2>/dev/null; then
