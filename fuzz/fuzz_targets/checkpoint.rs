@@ -19,7 +19,6 @@ use std::ptr::{null, null_mut};
 use libfuzzer_sys::fuzz_target;
 use tempfile::TempDir;
 use toolpool::ffi::batch::*;
-use toolpool::ffi::error::toolpool_error_set;
 use toolpool::ffi::items::{toolpool_items_free, toolpool_items_from_strings};
 use toolpool::ffi::job::toolpool_run;
 use toolpool::ffi::pool::{toolpool_close, toolpool_open};
@@ -33,20 +32,6 @@ use toolpool_torch::esm2::checkpoint::Checkpoint;
 
 /// More data than this is not written: files then are cut short.
 const MOST_DATA: u64 = 1 << 20;
-
-static HOST: toolpool_host_t = toolpool_host_t {
-    size: size_of::<toolpool_host_t>(),
-    abi: TOOLPOOL_ABI,
-    batch_len: toolpool_batch_len,
-    batch_bytes: toolpool_batch_bytes,
-    batch_field: toolpool_batch_field,
-    batch_user: toolpool_batch_user,
-    outputs_alloc: toolpool_outputs_alloc,
-    outputs_fail: toolpool_outputs_fail,
-    outputs_warn: toolpool_outputs_warn,
-    error_set: toolpool_error_set,
-    outputs_count: toolpool_outputs_count,
-};
 
 fuzz_target!(|input: &[u8]| {
     let parts: Vec<&[u8]> = input.split(|&byte| byte == 0xFE).collect();
