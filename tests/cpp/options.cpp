@@ -100,7 +100,8 @@ void tools_and_runs_take_values_of_any_type() {
 }
 
 void a_time_limit_ends_a_job() {
-    const auto gate = std::make_shared<Gate>(); // The pool does not wait at its end for a call that ran out of time.
+    // Shared, as the pool does not wait at its end for a call that ran out of time.
+    const auto gate = std::make_shared<Gate>();
     toolpool::Pool pool{"cpu*1"};
     const auto tool =
         toolpool::Tool::from("gated", [gate](toolpool::BatchItem, toolpool::ItemOutputs outputs) {
