@@ -91,7 +91,7 @@ fn load_first(candidates: &[Candidate]) -> error::Result<()> {
         ));
     }
     if refusals.is_empty() {
-        refusals.push("no place to look in is named".to_owned());
+        refusals.push("nothing, as neither a variable nor an environment names a place".to_owned());
     }
     let (major, minor) = VERSION;
     Err(failure(&format!(
@@ -263,7 +263,10 @@ mod tests {
 
     #[test]
     fn nowhere_to_look_is_said() {
-        assert!(refusal(&Environment::default()).contains("no place to look in is named"));
+        assert!(
+            refusal(&Environment::default())
+                .contains("nothing, as neither a variable nor an environment names a place")
+        );
     }
 
     #[test]

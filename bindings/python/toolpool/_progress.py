@@ -31,9 +31,7 @@ def _bars(job: Job, devices: Sequence[str]) -> Iterator[Any]:
     try:
         from rich import progress as rich
     except ImportError:
-        raise InvalidArgument(
-            "progress=True needs rich: pip install 'toolpool[progress]'"
-        ) from None
+        raise InvalidArgument("progress=True needs rich: pip install rich") from None
     columns = (
         rich.TextColumn("{task.description}"),
         rich.BarColumn(),
