@@ -191,7 +191,9 @@ impl Judge<'_> {
                 .filter(|entry| entry.1.is_err())
                 .count() as u64;
             let done = progress.done == items as u64 && progress.failed == failed;
-            if progress.total != items as u64 || !(done || self.may_stop()) {
+            if progress.total != items as u64
+                || !(done || self.may_stop() || self.may_be_given_up(outcome))
+            {
                 let first = outcome
                     .entries
                     .iter()
@@ -251,15 +253,20 @@ impl Judge<'_> {
         }
     }
 
-    /// Whether items may not have been done. A job is given up over a slot that fails everything, where the others have to come
-    /// back from something first.
+    /// Whether items may not have been done.
     fn may_stop(&self) -> bool {
         self.job.cancel_after.is_some()
             || self.job.options.time_limit.is_some()
             || self.fails_with_a_device()
             || self.scenario.close_after.is_some()
             || self.slots.none_is_fit()
-            || (self.slots.broken() > 0 && self.scenario.has_limits())
+    }
+
+    /// Whether the job was given up over a slot that fails everything, where the others have to come back from something first.
+    fn may_be_given_up(&self, outcome: &Outcome) -> bool {
+        let by_slot = |error: &Error| error.message().contains(BROKEN);
+        let mut ends = outcome.entries.iter();
+        self.scenario.has_limits() && ends.any(|(_, end)| end.as_ref().err().is_some_and(by_slot))
     }
 
     fn may_fail(&self, item: &Item, error: &Error) -> bool {
