@@ -266,6 +266,28 @@ def test_a_package_of_another_torch_fails_its_load(cpu, tmp_path):
     assert not unpacked.exists()
 
 
+LEFT_OPEN = """
+import re, sys
+import numpy as np
+from pool import Pool
+
+devices, package = sys.argv[1:]
+pool = Pool(devices)
+x, y = np.ones((3, 8), np.float32), np.ones((3, 4), np.float32)
+(item,) = pool.run(pool.tool("aoti", package, batch_fill=2), pool.items([[x], [y]]))
+assert item.status == 0, item.error
+(folder,) = set(re.findall(r"/tmp/\\w{6}/", open("/proc/self/maps").read()))
+print(folder)
+"""
+
+
+def test_a_process_that_leaves_a_package_open_leaves_no_file_of_it(pool):
+    program = [sys.executable, "-c", LEFT_OPEN, pool.devices, package(pool, "pair")]
+    done = subprocess.run(program, cwd=Path(__file__).parent, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert not Path(done.stdout.strip()).exists()
+
+
 def test_a_damaged_module_fails_its_load(cpu, tmp_path):
     damaged = tmp_path / "damaged.pt"
     models.edited(MODELS / "linear.pt", damaged, ".py", b"def forward", b"fed forward")

@@ -19,6 +19,8 @@
 #include "guard.hpp"
 
 #include <dlfcn.h>
+#include <link.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -26,6 +28,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <streambuf>
 #include <string>
 #include <system_error>
@@ -260,20 +263,60 @@ void load_libtorch() {
                 "; install torch with all that it depends on: pip install torch==2.11.0");
 }
 
-// libtorch unpacks a package into a new folder in /tmp, and leaves it there if it cannot load it:
-// the folder is removed by the destructor of a loader that has been made. `reason` says why there
-// is none, and begins the path of the library that cannot be loaded with that folder's.
-void remove_unpacked(const std::string &reason) {
+// libtorch unpacks a package into a new folder in /tmp, and removes that with the loader. The first
+// such folder that `text` has the path of a file in; empty if there is none.
+std::string unpacked_in(const std::string &text) {
     const std::string parent = "/tmp/", inside = "/data/aotinductor/model/";
-    const size_t start = reason.find(parent), end = start + parent.size() + 6;
-    if (start == std::string::npos || end >= reason.size() || reason[end] != '/')
-        return;
-    const size_t name_end = reason.find('/', end + 1);
-    if (name_end == std::string::npos || reason.compare(name_end, inside.size(), inside) != 0)
-        return;
-    std::error_code stays;
-    std::filesystem::remove_all(reason.substr(start, end - start), stays);
+    const size_t start = text.find(parent), end = start + parent.size() + 6;
+    if (start == std::string::npos || end >= text.size() || text[end] != '/')
+        return {};
+    const size_t name_end = text.find('/', end + 1);
+    if (name_end == std::string::npos || text.compare(name_end, inside.size(), inside) != 0)
+        return {};
+    return text.substr(start, end - start);
 }
+
+// The folder of the package whose library was loaded last: libraries are listed in that order.
+std::string unpacked_last() {
+    std::string last;
+    const auto look = [](dl_phdr_info *library, size_t, void *found) {
+        if (std::string folder = unpacked_in(library->dlpi_name); !folder.empty())
+            *static_cast<std::string *>(found) = std::move(folder);
+        return 0;
+    };
+    dl_iterate_phdr(look, &last);
+    return last;
+}
+
+void remove_unpacked(const std::string &folder) {
+    std::error_code stays;
+    if (!folder.empty())
+        std::filesystem::remove_all(folder, stays);
+}
+
+// The folders of packages that may still be read: a CUDA kernel is loaded from its file when it
+// first runs. What is left when the process exits with such models open goes then; not for a child
+// by fork().
+class Readable {
+  public:
+    ~Readable() {
+        if (getpid() == owner_)
+            std::for_each(folders_.begin(), folders_.end(), remove_unpacked);
+    }
+    void add(const std::string &folder) {
+        const std::lock_guard<std::mutex> alone(lock_);
+        folders_.insert(folder);
+    }
+    void forget(const std::string &folder) {
+        const std::lock_guard<std::mutex> alone(lock_);
+        folders_.erase(folder);
+    }
+
+  private:
+    const pid_t owner_ = getpid();
+    std::mutex lock_;
+    std::set<std::string> folders_;
+} readable;
 
 // Bytes in use on a CUDA device, without what libtorch's own allocator has there: that changes with
 // every batch of another slot, and packages do not take from it. 0 for the CPU.
@@ -289,6 +332,7 @@ int64_t bytes_beside_allocator(c10::Device device) {
 }
 
 struct Unpacked {
+    std::string folder;
     std::unique_ptr<torch::inductor::AOTIModelPackageLoader> loader;
     // By how much the load made the device's memory less.
     int64_t taken;
@@ -301,9 +345,14 @@ Unpacked unpack(const std::string &path, c10::Device device) {
     try {
         auto loader = std::make_unique<torch::inductor::AOTIModelPackageLoader>(
             path, "model", /*run_single_threaded=*/false, /*num_runners=*/1, device.index());
-        return {std::move(loader), bytes_beside_allocator(device) - before};
+        std::string folder = unpacked_last();
+        if (device.is_cpu()) // What it needs of its files, it has mapped.
+            remove_unpacked(folder);
+        else
+            readable.add(folder);
+        return {std::move(folder), std::move(loader), bytes_beside_allocator(device) - before};
     } catch (const std::exception &error) {
-        remove_unpacked(error.what());
+        remove_unpacked(unpacked_in(error.what()));
         throw;
     }
 }
@@ -315,6 +364,7 @@ struct Package final : toolpool_shim_model {
         TORCH_CHECK(spec.size() == 2, "the package does not say what its inputs and outputs are");
         spec_ = spec[0] + "\n" + spec[1];
     }
+    ~Package() override { readable.forget(unpacked_.folder); }
 
     const std::vector<Input> &inputs() const override { return inputs_; }
 
