@@ -107,6 +107,10 @@ fn known(status: toolpool_status_t) -> toolpool_status_t {
 }
 
 /// A string of the library: never NULL, NUL-terminated, UTF-8.
+#[expect(
+    clippy::not_unsafe_ptr_arg_deref,
+    reason = "called with what the library has just given"
+)]
 pub fn text<'a>(string: *const c_char) -> &'a str {
     assert!(!string.is_null());
     // SAFETY: not NULL, so NUL-terminated as the header says.
