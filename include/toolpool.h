@@ -1085,6 +1085,12 @@ const char *toolpool_version(void);
 uint32_t toolpool_abi(void);
 
 /**
+ * The name of a status, as it stands in this header: "TOOLPOOL_ERR_MODEL". "unknown status" for a number that is none.
+ * Valid for ever, NUL-terminated; any thread may ask, a tool's callbacks included.
+ */
+const char *toolpool_status_name(toolpool_status_t status);
+
+/**
  * The status of an error: the one that the call returned. 0 for NULL.
  */
 toolpool_status_t toolpool_error_status(const struct toolpool_error_t *err);

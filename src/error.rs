@@ -1,61 +1,66 @@
 //! What can go wrong: one error type, whose status is the code that C sees.
 
+use std::ffi::CStr;
 use std::fmt::Display;
 use toolpool_abi as abi;
 
 use crate::text::Text;
 use crate::wire::{Reader, Writer};
 
-/// The kind of an error; each is one of the negative codes of `toolpool_status_t`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(i32)]
-pub enum Status {
-    Internal = abi::TOOLPOOL_ERR_INTERNAL,
-    Argument = abi::TOOLPOOL_ERR_ARGUMENT,
-    Device = abi::TOOLPOOL_ERR_DEVICE,
-    Option = abi::TOOLPOOL_ERR_OPTION,
-    Tool = abi::TOOLPOOL_ERR_TOOL,
-    Model = abi::TOOLPOOL_ERR_MODEL,
-    Backend = abi::TOOLPOOL_ERR_BACKEND,
-    Item = abi::TOOLPOOL_ERR_ITEM,
-    OutOfMemory = abi::TOOLPOOL_ERR_OUT_OF_MEMORY,
-    DeviceLost = abi::TOOLPOOL_ERR_DEVICE_LOST,
-    Contract = abi::TOOLPOOL_ERR_CONTRACT,
-    Cancelled = abi::TOOLPOOL_ERR_CANCELLED,
-    Closed = abi::TOOLPOOL_ERR_CLOSED,
-    Reentrant = abi::TOOLPOOL_ERR_REENTRANT,
-    Forked = abi::TOOLPOOL_ERR_FORKED,
-    NotFound = abi::TOOLPOOL_ERR_NOT_FOUND,
-    Failed = abi::TOOLPOOL_ERR_FAILED,
-    TimeLimit = abi::TOOLPOOL_ERR_TIME_LIMIT,
-    Transient = abi::TOOLPOOL_ERR_TRANSIENT,
-    Crashed = abi::TOOLPOOL_ERR_CRASHED,
+macro_rules! statuses {
+    ($($status:ident = $code:ident,)*) => {
+        /// The kind of an error; each is one of the negative codes of `toolpool_status_t`.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        #[repr(i32)]
+        pub enum Status {
+            $($status = abi::$code,)*
+        }
+
+        impl Status {
+            const ALL: &[Self] = &[$(Self::$status,)*];
+
+            /// The name of its code in the header: `TOOLPOOL_ERR_…`.
+            #[must_use]
+            pub fn name(self) -> &'static CStr {
+                match self {
+                    $(Self::$status => c_name(concat!(stringify!($code), "\0")),)*
+                }
+            }
+        }
+    };
+}
+
+statuses! {
+    Internal = TOOLPOOL_ERR_INTERNAL,
+    Argument = TOOLPOOL_ERR_ARGUMENT,
+    Device = TOOLPOOL_ERR_DEVICE,
+    Option = TOOLPOOL_ERR_OPTION,
+    Tool = TOOLPOOL_ERR_TOOL,
+    Model = TOOLPOOL_ERR_MODEL,
+    Backend = TOOLPOOL_ERR_BACKEND,
+    Item = TOOLPOOL_ERR_ITEM,
+    OutOfMemory = TOOLPOOL_ERR_OUT_OF_MEMORY,
+    DeviceLost = TOOLPOOL_ERR_DEVICE_LOST,
+    Contract = TOOLPOOL_ERR_CONTRACT,
+    Cancelled = TOOLPOOL_ERR_CANCELLED,
+    Closed = TOOLPOOL_ERR_CLOSED,
+    Reentrant = TOOLPOOL_ERR_REENTRANT,
+    Forked = TOOLPOOL_ERR_FORKED,
+    NotFound = TOOLPOOL_ERR_NOT_FOUND,
+    Failed = TOOLPOOL_ERR_FAILED,
+    TimeLimit = TOOLPOOL_ERR_TIME_LIMIT,
+    Transient = TOOLPOOL_ERR_TRANSIENT,
+    Crashed = TOOLPOOL_ERR_CRASHED,
+}
+
+const fn c_name(name: &'static str) -> &'static CStr {
+    match CStr::from_bytes_with_nul(name.as_bytes()) {
+        Ok(name) => name,
+        Err(_) => panic!("a name ends with its only NUL"),
+    }
 }
 
 impl Status {
-    const ALL: [Self; 20] = [
-        Self::Internal,
-        Self::Argument,
-        Self::Device,
-        Self::Option,
-        Self::Tool,
-        Self::Model,
-        Self::Backend,
-        Self::Item,
-        Self::OutOfMemory,
-        Self::DeviceLost,
-        Self::Contract,
-        Self::Cancelled,
-        Self::Closed,
-        Self::Reentrant,
-        Self::Forked,
-        Self::NotFound,
-        Self::Failed,
-        Self::TimeLimit,
-        Self::Transient,
-        Self::Crashed,
-    ];
-
     /// The code of this status in the C surface.
     #[must_use]
     pub fn code(self) -> abi::toolpool_status_t {
@@ -65,7 +70,10 @@ impl Status {
     /// The status of a code, or `None` for a number that is no error of ours.
     #[must_use]
     pub fn from_code(code: abi::toolpool_status_t) -> Option<Self> {
-        Self::ALL.into_iter().find(|status| status.code() == code)
+        Self::ALL
+            .iter()
+            .copied()
+            .find(|status| status.code() == code)
     }
 }
 
@@ -147,7 +155,7 @@ mod tests {
 
     #[test]
     fn every_code_comes_back_as_its_status() {
-        for status in Status::ALL {
+        for &status in Status::ALL {
             assert_eq!(Status::from_code(status.code()), Some(status));
         }
         for code in [0, 1, 3, -21, i32::MIN] {

@@ -6,6 +6,7 @@ use std::ptr::null_mut;
 use toolpool::error::Status;
 use toolpool::ffi::error::{
     toolpool_error_free, toolpool_error_message, toolpool_error_set, toolpool_error_status,
+    toolpool_status_name,
 };
 use toolpool_abi::{
     TOOLPOOL_DONE, TOOLPOOL_ERR_ARGUMENT, TOOLPOOL_ERR_INTERNAL, TOOLPOOL_OK, TOOLPOOL_PARTIAL,
@@ -103,6 +104,7 @@ fn known(status: toolpool_status_t) -> toolpool_status_t {
         "{status}"
     );
     assert_ne!(status, TOOLPOOL_ERR_INTERNAL);
+    assert!(text(toolpool_status_name(status)).starts_with("TOOLPOOL_"));
     status
 }
 

@@ -1,6 +1,9 @@
 use std::ffi::c_char;
 
-use toolpool_abi::{TOOLPOOL_ERR_ARGUMENT, TOOLPOOL_OK, toolpool_error_t, toolpool_status_t};
+use toolpool_abi::{
+    TOOLPOOL_DONE, TOOLPOOL_ERR_ARGUMENT, TOOLPOOL_OK, TOOLPOOL_PARTIAL, TOOLPOOL_PENDING,
+    toolpool_error_t, toolpool_status_t,
+};
 
 use super::{Handle, quietly};
 use crate::error::{Error, Status};
@@ -8,6 +11,20 @@ use crate::error::{Error, Status};
 impl Handle for toolpool_error_t {
     type Inner = Error;
     const NOUN: &'static str = "the error";
+}
+
+/// The name of a status, as it stands in this header: "TOOLPOOL_ERR_MODEL". "unknown status" for a number that is none.
+/// Valid for ever, NUL-terminated; any thread may ask, a tool's callbacks included.
+#[unsafe(no_mangle)]
+pub extern "C" fn toolpool_status_name(status: toolpool_status_t) -> *const c_char {
+    let name = match status {
+        TOOLPOOL_OK => c"TOOLPOOL_OK",
+        TOOLPOOL_PARTIAL => c"TOOLPOOL_PARTIAL",
+        TOOLPOOL_PENDING => c"TOOLPOOL_PENDING",
+        TOOLPOOL_DONE => c"TOOLPOOL_DONE",
+        _ => Status::from_code(status).map_or(c"unknown status", Status::name),
+    };
+    name.as_ptr()
 }
 
 /// The status of an error: the one that the call returned. 0 for NULL.

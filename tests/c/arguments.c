@@ -148,6 +148,37 @@ static void null_is_refused_for_every_pointer_that_is_needed(void) {
     CHECK(no_job == NULL && no_results == NULL && no_report == NULL);
 }
 
+#define NAMED(status) CHECK(strcmp(toolpool_status_name(status), #status) == 0)
+
+static void a_status_has_the_name_that_the_header_gives_it(void) {
+    NAMED(TOOLPOOL_OK);
+    NAMED(TOOLPOOL_PARTIAL);
+    NAMED(TOOLPOOL_PENDING);
+    NAMED(TOOLPOOL_DONE);
+    NAMED(TOOLPOOL_ERR_INTERNAL);
+    NAMED(TOOLPOOL_ERR_ARGUMENT);
+    NAMED(TOOLPOOL_ERR_DEVICE);
+    NAMED(TOOLPOOL_ERR_OPTION);
+    NAMED(TOOLPOOL_ERR_TOOL);
+    NAMED(TOOLPOOL_ERR_MODEL);
+    NAMED(TOOLPOOL_ERR_BACKEND);
+    NAMED(TOOLPOOL_ERR_ITEM);
+    NAMED(TOOLPOOL_ERR_OUT_OF_MEMORY);
+    NAMED(TOOLPOOL_ERR_DEVICE_LOST);
+    NAMED(TOOLPOOL_ERR_CONTRACT);
+    NAMED(TOOLPOOL_ERR_CANCELLED);
+    NAMED(TOOLPOOL_ERR_CLOSED);
+    NAMED(TOOLPOOL_ERR_REENTRANT);
+    NAMED(TOOLPOOL_ERR_FORKED);
+    NAMED(TOOLPOOL_ERR_NOT_FOUND);
+    NAMED(TOOLPOOL_ERR_FAILED);
+    NAMED(TOOLPOOL_ERR_TIME_LIMIT);
+    NAMED(TOOLPOOL_ERR_TRANSIENT);
+    NAMED(TOOLPOOL_ERR_CRASHED);
+    CHECK(strcmp(toolpool_status_name(-21), "unknown status") == 0);
+    CHECK(strcmp(toolpool_status_name(INT32_MIN), "unknown status") == 0);
+}
+
 static void null_is_an_answer_where_there_is_nothing(void) {
     CHECK(toolpool_error_status(NULL) == TOOLPOOL_OK);
     CHECK(*toolpool_error_message(NULL) == '\0');
@@ -475,6 +506,8 @@ int main(void) {
     OK(toolpool_job_report(job, &report, &err));
 
     null_is_refused_for_every_pointer_that_is_needed();
+    a_status_has_the_name_that_the_header_gives_it();
+    a_status_has_the_name_that_the_header_gives_it();
     null_is_an_answer_where_there_is_nothing();
     functions_for_tools_refuse_null();
     err_may_be_null_but_must_not_hold_an_error();

@@ -21,7 +21,7 @@ enum { HANG_SECONDS = 850 };
 static inline void fail_at(const char *file, int line, const char *what) {
     fprintf(stderr, "%s:%d: %s\n", file, line, what);
     if (err != NULL)
-        fprintf(stderr, "    error %d: %s\n", toolpool_error_status(err),
+        fprintf(stderr, "    %s: %s\n", toolpool_status_name(toolpool_error_status(err)),
                 toolpool_error_message(err));
     _Exit(1);
 }
@@ -39,7 +39,8 @@ static inline void fail_at(const char *file, int line, const char *what) {
 static inline void answers_at(const char *file, int line, const char *call, int32_t wanted,
                               int32_t status) {
     if (status != wanted || err != NULL) {
-        fprintf(stderr, "%s answered %d, not %d\n", call, status, wanted);
+        fprintf(stderr, "%s answered %s, not %s\n", call, toolpool_status_name(status),
+                toolpool_status_name(wanted));
         fail_at(file, line, "another answer");
     }
 }
@@ -48,7 +49,8 @@ static inline void refused_at(const char *file, int line, const char *call, int3
                               const char *part, int32_t status) {
     if (status != wanted || err == NULL || toolpool_error_status(err) != wanted ||
         strstr(toolpool_error_message(err), part) == NULL) {
-        fprintf(stderr, "%s answered %d, not %d with \"%s\"\n", call, status, wanted, part);
+        fprintf(stderr, "%s answered %s, not %s with \"%s\"\n", call, toolpool_status_name(status),
+                toolpool_status_name(wanted), part);
         fail_at(file, line, "another answer");
     }
     toolpool_error_free(err);

@@ -291,6 +291,7 @@ toolpool_entry_t = CFUNCTYPE(c_int32, POINTER(toolpool_host_t), c_char_p, POINTE
 FUNCTIONS = {
     "toolpool_version": (c_char_p, []),
     "toolpool_abi": (c_uint32, []),
+    "toolpool_status_name": (c_char_p, [c_int32]),
     "toolpool_error_status": (c_int32, [c_void_p]),
     "toolpool_error_message": (c_char_p, [c_void_p]),
     "toolpool_error_item": (c_size_t, [c_void_p]),

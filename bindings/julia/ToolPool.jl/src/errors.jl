@@ -33,12 +33,7 @@ function Base.showerror(io::IO, error::PartialFailure)
     showerror(io, first(error.errors))
 end
 
-const STATUSES = Dict(
-    getfield(@__MODULE__, name) => Symbol(String(name)[length("TOOLPOOL_")+1:end])
-    for name in names(@__MODULE__; all = true) if startswith(String(name), "TOOLPOOL_ERR_")
-)
-
-status_name(status) = get(STATUSES, Int(status), Symbol("status ", status))
+status_name(status) = Symbol(replace(unsafe_string(toolpool_status_name(status)), "TOOLPOOL_" => ""))
 
 # Calls `f` with a place for an error; returns a status that is none, or throws.
 function check(f)

@@ -219,258 +219,262 @@ toolpool_version() =
 toolpool_abi() =
     ccall(ADDRESSES[2], UInt32, ())
 
+toolpool_status_name(status) =
+    ccall(ADDRESSES[3], Cstring, (Int32,), status)
+
 toolpool_error_status(err) =
-    ccall(ADDRESSES[3], Int32, (Ptr{Cvoid},), err)
+    ccall(ADDRESSES[4], Int32, (Ptr{Cvoid},), err)
 
 toolpool_error_message(err) =
-    ccall(ADDRESSES[4], Cstring, (Ptr{Cvoid},), err)
+    ccall(ADDRESSES[5], Cstring, (Ptr{Cvoid},), err)
 
 toolpool_error_item(err) =
-    ccall(ADDRESSES[5], Csize_t, (Ptr{Cvoid},), err)
+    ccall(ADDRESSES[6], Csize_t, (Ptr{Cvoid},), err)
 
 toolpool_error_free(err) =
-    ccall(ADDRESSES[6], Cvoid, (Ptr{Cvoid},), err)
+    ccall(ADDRESSES[7], Cvoid, (Ptr{Cvoid},), err)
 
 toolpool_error_set(err, status, message) =
-    ccall(ADDRESSES[7], Int32, (Ptr{Ptr{Cvoid}}, Int32, Cstring,), err, status, message)
+    ccall(ADDRESSES[8], Int32, (Ptr{Ptr{Cvoid}}, Int32, Cstring,), err, status, message)
 
 toolpool_set_log(callback, user, level, err) =
-    ccall(ADDRESSES[8], Int32, (Ptr{Cvoid}, Ptr{Cvoid}, Int32, Ptr{Ptr{Cvoid}},), callback, user, level, err)
+    ccall(ADDRESSES[9], Int32, (Ptr{Cvoid}, Ptr{Cvoid}, Int32, Ptr{Ptr{Cvoid}},), callback, user, level, err)
 
 toolpool_devices_list(devices, out, err) =
-    ccall(ADDRESSES[9], Int32, (Cstring, Ptr{Ptr{Cvoid}}, Ptr{Ptr{Cvoid}},), devices, out, err)
+    ccall(ADDRESSES[10], Int32, (Cstring, Ptr{Ptr{Cvoid}}, Ptr{Ptr{Cvoid}},), devices, out, err)
 
 toolpool_devices_len(devices) =
-    ccall(ADDRESSES[10], Csize_t, (Ptr{Cvoid},), devices)
+    ccall(ADDRESSES[11], Csize_t, (Ptr{Cvoid},), devices)
 
 toolpool_devices_get(devices, index, device, err) =
-    ccall(ADDRESSES[11], Int32, (Ptr{Cvoid}, Csize_t, Ptr{toolpool_device_t}, Ptr{Ptr{Cvoid}},), devices, index, device, err)
+    ccall(ADDRESSES[12], Int32, (Ptr{Cvoid}, Csize_t, Ptr{toolpool_device_t}, Ptr{Ptr{Cvoid}},), devices, index, device, err)
 
 toolpool_devices_free(devices) =
-    ccall(ADDRESSES[12], Cvoid, (Ptr{Cvoid},), devices)
+    ccall(ADDRESSES[13], Cvoid, (Ptr{Cvoid},), devices)
 
 toolpool_open(devices, out, err) =
-    ccall(ADDRESSES[13], Int32, (Cstring, Ptr{Ptr{Cvoid}}, Ptr{Ptr{Cvoid}},), devices, out, err)
+    ccall(ADDRESSES[14], Int32, (Cstring, Ptr{Ptr{Cvoid}}, Ptr{Ptr{Cvoid}},), devices, out, err)
 
 toolpool_open_with(devices, options, n_options, out, err) =
-    ccall(ADDRESSES[14], Int32, (Cstring, Ptr{toolpool_option_t}, Csize_t, Ptr{Ptr{Cvoid}}, Ptr{Ptr{Cvoid}},), devices, options, n_options, out, err)
+    ccall(ADDRESSES[15], Int32, (Cstring, Ptr{toolpool_option_t}, Csize_t, Ptr{Ptr{Cvoid}}, Ptr{Ptr{Cvoid}},), devices, options, n_options, out, err)
 
 toolpool_slots(pool, out, err) =
-    ccall(ADDRESSES[15], Int32, (Ptr{Cvoid}, Ptr{Ptr{Cvoid}}, Ptr{Ptr{Cvoid}},), pool, out, err)
+    ccall(ADDRESSES[16], Int32, (Ptr{Cvoid}, Ptr{Ptr{Cvoid}}, Ptr{Ptr{Cvoid}},), pool, out, err)
 
 toolpool_warm(pool, tool, err) =
-    ccall(ADDRESSES[16], Int32, (Ptr{Cvoid}, Ptr{Cvoid}, Ptr{Ptr{Cvoid}},), pool, tool, err)
+    ccall(ADDRESSES[17], Int32, (Ptr{Cvoid}, Ptr{Cvoid}, Ptr{Ptr{Cvoid}},), pool, tool, err)
 
 toolpool_drain(pool, timeout_ms, err) =
-    ccall(ADDRESSES[17], Int32, (Ptr{Cvoid}, Int64, Ptr{Ptr{Cvoid}},), pool, timeout_ms, err)
+    ccall(ADDRESSES[18], Int32, (Ptr{Cvoid}, Int64, Ptr{Ptr{Cvoid}},), pool, timeout_ms, err)
 
 toolpool_close(pool) =
-    ccall(ADDRESSES[18], Cvoid, (Ptr{Cvoid},), pool)
+    ccall(ADDRESSES[19], Cvoid, (Ptr{Cvoid},), pool)
 
 toolpool_tool_open(kind, source, out, err) =
-    ccall(ADDRESSES[19], Int32, (Cstring, Cstring, Ptr{Ptr{Cvoid}}, Ptr{Ptr{Cvoid}},), kind, source, out, err)
+    ccall(ADDRESSES[20], Int32, (Cstring, Cstring, Ptr{Ptr{Cvoid}}, Ptr{Ptr{Cvoid}},), kind, source, out, err)
 
 toolpool_tool_from_callbacks(name, callbacks, user, out, err) =
-    ccall(ADDRESSES[20], Int32, (Cstring, Ptr{toolpool_callbacks_t}, Ptr{Cvoid}, Ptr{Ptr{Cvoid}}, Ptr{Ptr{Cvoid}},), name, callbacks, user, out, err)
+    ccall(ADDRESSES[21], Int32, (Cstring, Ptr{toolpool_callbacks_t}, Ptr{Cvoid}, Ptr{Ptr{Cvoid}}, Ptr{Ptr{Cvoid}},), name, callbacks, user, out, err)
 
 toolpool_tool_set(tool, key, value, err) =
-    ccall(ADDRESSES[21], Int32, (Ptr{Cvoid}, Cstring, Cstring, Ptr{Ptr{Cvoid}},), tool, key, value, err)
+    ccall(ADDRESSES[22], Int32, (Ptr{Cvoid}, Cstring, Cstring, Ptr{Ptr{Cvoid}},), tool, key, value, err)
 
 toolpool_tool_free(tool) =
-    ccall(ADDRESSES[22], Cvoid, (Ptr{Cvoid},), tool)
+    ccall(ADDRESSES[23], Cvoid, (Ptr{Cvoid},), tool)
 
 toolpool_tool_from_queue(name, callbacks, notify, user, tool, queue, err) =
-    ccall(ADDRESSES[23], Int32, (Cstring, Ptr{toolpool_callbacks_t}, Ptr{Cvoid}, Ptr{Cvoid}, Ptr{Ptr{Cvoid}}, Ptr{Ptr{Cvoid}}, Ptr{Ptr{Cvoid}},), name, callbacks, notify, user, tool, queue, err)
+    ccall(ADDRESSES[24], Int32, (Cstring, Ptr{toolpool_callbacks_t}, Ptr{Cvoid}, Ptr{Cvoid}, Ptr{Ptr{Cvoid}}, Ptr{Ptr{Cvoid}}, Ptr{Ptr{Cvoid}},), name, callbacks, notify, user, tool, queue, err)
 
 toolpool_queue_next(queue, timeout_ms, call, err) =
-    ccall(ADDRESSES[24], Int32, (Ptr{Cvoid}, Int64, Ptr{toolpool_call_t}, Ptr{Ptr{Cvoid}},), queue, timeout_ms, call, err)
+    ccall(ADDRESSES[25], Int32, (Ptr{Cvoid}, Int64, Ptr{toolpool_call_t}, Ptr{Ptr{Cvoid}},), queue, timeout_ms, call, err)
 
 toolpool_queue_answer(queue, number, status, message, err) =
-    ccall(ADDRESSES[25], Int32, (Ptr{Cvoid}, UInt64, Int32, Cstring, Ptr{Ptr{Cvoid}},), queue, number, status, message, err)
+    ccall(ADDRESSES[26], Int32, (Ptr{Cvoid}, UInt64, Int32, Cstring, Ptr{Ptr{Cvoid}},), queue, number, status, message, err)
 
 toolpool_queue_free(queue) =
-    ccall(ADDRESSES[26], Cvoid, (Ptr{Cvoid},), queue)
+    ccall(ADDRESSES[27], Cvoid, (Ptr{Cvoid},), queue)
 
 toolpool_items_from_strings(strings, lengths, n, out, err) =
-    ccall(ADDRESSES[27], Int32, (Ptr{Ptr{Cvoid}}, Ptr{Csize_t}, Csize_t, Ptr{Ptr{Cvoid}}, Ptr{Ptr{Cvoid}},), strings, lengths, n, out, err)
+    ccall(ADDRESSES[28], Int32, (Ptr{Ptr{Cvoid}}, Ptr{Csize_t}, Csize_t, Ptr{Ptr{Cvoid}}, Ptr{Ptr{Cvoid}},), strings, lengths, n, out, err)
 
 toolpool_items_borrow(data, offsets, n, release, user, out, err) =
-    ccall(ADDRESSES[28], Int32, (Ptr{Cvoid}, Ptr{Int64}, Csize_t, Ptr{Cvoid}, Ptr{Cvoid}, Ptr{Ptr{Cvoid}}, Ptr{Ptr{Cvoid}},), data, offsets, n, release, user, out, err)
+    ccall(ADDRESSES[29], Int32, (Ptr{Cvoid}, Ptr{Int64}, Csize_t, Ptr{Cvoid}, Ptr{Cvoid}, Ptr{Ptr{Cvoid}}, Ptr{Ptr{Cvoid}},), data, offsets, n, release, user, out, err)
 
 toolpool_items_borrow32(data, offsets, n, release, user, out, err) =
-    ccall(ADDRESSES[29], Int32, (Ptr{Cvoid}, Ptr{Int32}, Csize_t, Ptr{Cvoid}, Ptr{Cvoid}, Ptr{Ptr{Cvoid}}, Ptr{Ptr{Cvoid}},), data, offsets, n, release, user, out, err)
+    ccall(ADDRESSES[30], Int32, (Ptr{Cvoid}, Ptr{Int32}, Csize_t, Ptr{Cvoid}, Ptr{Cvoid}, Ptr{Ptr{Cvoid}}, Ptr{Ptr{Cvoid}},), data, offsets, n, release, user, out, err)
 
 toolpool_items_add_field(items, name, data, offsets, n, release, user, err) =
-    ccall(ADDRESSES[30], Int32, (Ptr{Cvoid}, Cstring, Ptr{Cvoid}, Ptr{Int64}, Csize_t, Ptr{Cvoid}, Ptr{Cvoid}, Ptr{Ptr{Cvoid}},), items, name, data, offsets, n, release, user, err)
+    ccall(ADDRESSES[31], Int32, (Ptr{Cvoid}, Cstring, Ptr{Cvoid}, Ptr{Int64}, Csize_t, Ptr{Cvoid}, Ptr{Cvoid}, Ptr{Ptr{Cvoid}},), items, name, data, offsets, n, release, user, err)
 
 toolpool_items_from_tensors(name, tensors, n, release, user, out, err) =
-    ccall(ADDRESSES[31], Int32, (Cstring, Ptr{toolpool_tensor_t}, Csize_t, Ptr{Cvoid}, Ptr{Cvoid}, Ptr{Ptr{Cvoid}}, Ptr{Ptr{Cvoid}},), name, tensors, n, release, user, out, err)
+    ccall(ADDRESSES[32], Int32, (Cstring, Ptr{toolpool_tensor_t}, Csize_t, Ptr{Cvoid}, Ptr{Cvoid}, Ptr{Ptr{Cvoid}}, Ptr{Ptr{Cvoid}},), name, tensors, n, release, user, out, err)
 
 toolpool_items_add_tensors(items, name, tensors, n, release, user, err) =
-    ccall(ADDRESSES[32], Int32, (Ptr{Cvoid}, Cstring, Ptr{toolpool_tensor_t}, Csize_t, Ptr{Cvoid}, Ptr{Cvoid}, Ptr{Ptr{Cvoid}},), items, name, tensors, n, release, user, err)
+    ccall(ADDRESSES[33], Int32, (Ptr{Cvoid}, Cstring, Ptr{toolpool_tensor_t}, Csize_t, Ptr{Cvoid}, Ptr{Cvoid}, Ptr{Ptr{Cvoid}},), items, name, tensors, n, release, user, err)
 
 toolpool_items_set_cost(items, cost, user, err) =
-    ccall(ADDRESSES[33], Int32, (Ptr{Cvoid}, Ptr{Cvoid}, Ptr{Cvoid}, Ptr{Ptr{Cvoid}},), items, cost, user, err)
+    ccall(ADDRESSES[34], Int32, (Ptr{Cvoid}, Ptr{Cvoid}, Ptr{Cvoid}, Ptr{Ptr{Cvoid}},), items, cost, user, err)
 
 toolpool_items_set_costs(items, costs, n, err) =
-    ccall(ADDRESSES[34], Int32, (Ptr{Cvoid}, Ptr{Float64}, Csize_t, Ptr{Ptr{Cvoid}},), items, costs, n, err)
+    ccall(ADDRESSES[35], Int32, (Ptr{Cvoid}, Ptr{Float64}, Csize_t, Ptr{Ptr{Cvoid}},), items, costs, n, err)
 
 toolpool_items_len(items) =
-    ccall(ADDRESSES[35], Csize_t, (Ptr{Cvoid},), items)
+    ccall(ADDRESSES[36], Csize_t, (Ptr{Cvoid},), items)
 
 toolpool_items_free(items) =
-    ccall(ADDRESSES[36], Cvoid, (Ptr{Cvoid},), items)
+    ccall(ADDRESSES[37], Cvoid, (Ptr{Cvoid},), items)
 
 toolpool_options_new(out, err) =
-    ccall(ADDRESSES[37], Int32, (Ptr{Ptr{Cvoid}}, Ptr{Ptr{Cvoid}},), out, err)
+    ccall(ADDRESSES[38], Int32, (Ptr{Ptr{Cvoid}}, Ptr{Ptr{Cvoid}},), out, err)
 
 toolpool_options_set(options, key, value, err) =
-    ccall(ADDRESSES[38], Int32, (Ptr{Cvoid}, Cstring, Cstring, Ptr{Ptr{Cvoid}},), options, key, value, err)
+    ccall(ADDRESSES[39], Int32, (Ptr{Cvoid}, Cstring, Cstring, Ptr{Ptr{Cvoid}},), options, key, value, err)
 
 toolpool_options_free(options) =
-    ccall(ADDRESSES[39], Cvoid, (Ptr{Cvoid},), options)
+    ccall(ADDRESSES[40], Cvoid, (Ptr{Cvoid},), options)
 
 toolpool_run(pool, tool, items, out, err) =
-    ccall(ADDRESSES[40], Int32, (Ptr{Cvoid}, Ptr{Cvoid}, Ptr{Cvoid}, Ptr{Ptr{Cvoid}}, Ptr{Ptr{Cvoid}},), pool, tool, items, out, err)
+    ccall(ADDRESSES[41], Int32, (Ptr{Cvoid}, Ptr{Cvoid}, Ptr{Cvoid}, Ptr{Ptr{Cvoid}}, Ptr{Ptr{Cvoid}},), pool, tool, items, out, err)
 
 toolpool_submit(pool, tool, items, options, out, err) =
-    ccall(ADDRESSES[41], Int32, (Ptr{Cvoid}, Ptr{Cvoid}, Ptr{Cvoid}, Ptr{Cvoid}, Ptr{Ptr{Cvoid}}, Ptr{Ptr{Cvoid}},), pool, tool, items, options, out, err)
+    ccall(ADDRESSES[42], Int32, (Ptr{Cvoid}, Ptr{Cvoid}, Ptr{Cvoid}, Ptr{Cvoid}, Ptr{Ptr{Cvoid}}, Ptr{Ptr{Cvoid}},), pool, tool, items, options, out, err)
 
 toolpool_job_wait(job, timeout_ms, err) =
-    ccall(ADDRESSES[42], Int32, (Ptr{Cvoid}, Int64, Ptr{Ptr{Cvoid}},), job, timeout_ms, err)
+    ccall(ADDRESSES[43], Int32, (Ptr{Cvoid}, Int64, Ptr{Ptr{Cvoid}},), job, timeout_ms, err)
 
 toolpool_job_poll(job, err) =
-    ccall(ADDRESSES[43], Int32, (Ptr{Cvoid}, Ptr{Ptr{Cvoid}},), job, err)
+    ccall(ADDRESSES[44], Int32, (Ptr{Cvoid}, Ptr{Ptr{Cvoid}},), job, err)
 
 toolpool_job_notify(job, notify, user, err) =
-    ccall(ADDRESSES[44], Int32, (Ptr{Cvoid}, Ptr{Cvoid}, Ptr{Cvoid}, Ptr{Ptr{Cvoid}},), job, notify, user, err)
+    ccall(ADDRESSES[45], Int32, (Ptr{Cvoid}, Ptr{Cvoid}, Ptr{Cvoid}, Ptr{Ptr{Cvoid}},), job, notify, user, err)
 
 toolpool_job_cancel(job, err) =
-    ccall(ADDRESSES[45], Int32, (Ptr{Cvoid}, Ptr{Ptr{Cvoid}},), job, err)
+    ccall(ADDRESSES[46], Int32, (Ptr{Cvoid}, Ptr{Ptr{Cvoid}},), job, err)
 
 toolpool_job_progress(job, progress, err) =
-    ccall(ADDRESSES[46], Int32, (Ptr{Cvoid}, Ptr{toolpool_progress_t}, Ptr{Ptr{Cvoid}},), job, progress, err)
+    ccall(ADDRESSES[47], Int32, (Ptr{Cvoid}, Ptr{toolpool_progress_t}, Ptr{Ptr{Cvoid}},), job, progress, err)
 
 toolpool_job_next(job, timeout_ms, out, err) =
-    ccall(ADDRESSES[47], Int32, (Ptr{Cvoid}, Int64, Ptr{Ptr{Cvoid}}, Ptr{Ptr{Cvoid}},), job, timeout_ms, out, err)
+    ccall(ADDRESSES[48], Int32, (Ptr{Cvoid}, Int64, Ptr{Ptr{Cvoid}}, Ptr{Ptr{Cvoid}},), job, timeout_ms, out, err)
 
 toolpool_job_results(job, out, err) =
-    ccall(ADDRESSES[48], Int32, (Ptr{Cvoid}, Ptr{Ptr{Cvoid}}, Ptr{Ptr{Cvoid}},), job, out, err)
+    ccall(ADDRESSES[49], Int32, (Ptr{Cvoid}, Ptr{Ptr{Cvoid}}, Ptr{Ptr{Cvoid}},), job, out, err)
 
 toolpool_job_free(job) =
-    ccall(ADDRESSES[49], Cvoid, (Ptr{Cvoid},), job)
+    ccall(ADDRESSES[50], Cvoid, (Ptr{Cvoid},), job)
 
 toolpool_results_len(results) =
-    ccall(ADDRESSES[50], Csize_t, (Ptr{Cvoid},), results)
+    ccall(ADDRESSES[51], Csize_t, (Ptr{Cvoid},), results)
 
 toolpool_results_index(results, index) =
-    ccall(ADDRESSES[51], Csize_t, (Ptr{Cvoid}, Csize_t,), results, index)
+    ccall(ADDRESSES[52], Csize_t, (Ptr{Cvoid}, Csize_t,), results, index)
 
 toolpool_results_status(results, index) =
-    ccall(ADDRESSES[52], Int32, (Ptr{Cvoid}, Csize_t,), results, index)
+    ccall(ADDRESSES[53], Int32, (Ptr{Cvoid}, Csize_t,), results, index)
 
 toolpool_results_failed(results, positions) =
-    ccall(ADDRESSES[53], Csize_t, (Ptr{Cvoid}, Ptr{Ptr{Cvoid}},), results, positions)
+    ccall(ADDRESSES[54], Csize_t, (Ptr{Cvoid}, Ptr{Ptr{Cvoid}},), results, positions)
 
 toolpool_results_error(results, index) =
-    ccall(ADDRESSES[54], Cstring, (Ptr{Cvoid}, Csize_t,), results, index)
-
-toolpool_results_warning(results, index) =
     ccall(ADDRESSES[55], Cstring, (Ptr{Cvoid}, Csize_t,), results, index)
 
+toolpool_results_warning(results, index) =
+    ccall(ADDRESSES[56], Cstring, (Ptr{Cvoid}, Csize_t,), results, index)
+
 toolpool_results_slot(results, index) =
-    ccall(ADDRESSES[56], Int32, (Ptr{Cvoid}, Csize_t,), results, index)
+    ccall(ADDRESSES[57], Int32, (Ptr{Cvoid}, Csize_t,), results, index)
 
 toolpool_results_outputs(results) =
-    ccall(ADDRESSES[57], Csize_t, (Ptr{Cvoid},), results)
+    ccall(ADDRESSES[58], Csize_t, (Ptr{Cvoid},), results)
 
 toolpool_results_output_name(results, output) =
-    ccall(ADDRESSES[58], Cstring, (Ptr{Cvoid}, Csize_t,), results, output)
+    ccall(ADDRESSES[59], Cstring, (Ptr{Cvoid}, Csize_t,), results, output)
 
 toolpool_results_tensor(results, index, name, tensor, err) =
-    ccall(ADDRESSES[59], Int32, (Ptr{Cvoid}, Csize_t, Cstring, Ptr{toolpool_tensor_t}, Ptr{Ptr{Cvoid}},), results, index, name, tensor, err)
+    ccall(ADDRESSES[60], Int32, (Ptr{Cvoid}, Csize_t, Cstring, Ptr{toolpool_tensor_t}, Ptr{Ptr{Cvoid}},), results, index, name, tensor, err)
 
 toolpool_results_column(results, name, column, err) =
-    ccall(ADDRESSES[60], Int32, (Ptr{Cvoid}, Cstring, Ptr{toolpool_column_t}, Ptr{Ptr{Cvoid}},), results, name, column, err)
+    ccall(ADDRESSES[61], Int32, (Ptr{Cvoid}, Cstring, Ptr{toolpool_column_t}, Ptr{Ptr{Cvoid}},), results, name, column, err)
 
 toolpool_results_stack(results, name, buffer, bytes, tensor, err) =
-    ccall(ADDRESSES[61], Int32, (Ptr{Cvoid}, Cstring, Ptr{Cvoid}, Csize_t, Ptr{toolpool_tensor_t}, Ptr{Ptr{Cvoid}},), results, name, buffer, bytes, tensor, err)
+    ccall(ADDRESSES[62], Int32, (Ptr{Cvoid}, Cstring, Ptr{Cvoid}, Csize_t, Ptr{toolpool_tensor_t}, Ptr{Ptr{Cvoid}},), results, name, buffer, bytes, tensor, err)
 
 toolpool_results_free(results) =
-    ccall(ADDRESSES[62], Cvoid, (Ptr{Cvoid},), results)
+    ccall(ADDRESSES[63], Cvoid, (Ptr{Cvoid},), results)
 
 toolpool_job_report(job, report, err) =
-    ccall(ADDRESSES[63], Int32, (Ptr{Cvoid}, Ptr{Ptr{Cvoid}}, Ptr{Ptr{Cvoid}},), job, report, err)
+    ccall(ADDRESSES[64], Int32, (Ptr{Cvoid}, Ptr{Ptr{Cvoid}}, Ptr{Ptr{Cvoid}},), job, report, err)
 
 toolpool_report_summary(report, summary, err) =
-    ccall(ADDRESSES[64], Int32, (Ptr{Cvoid}, Ptr{toolpool_summary_t}, Ptr{Ptr{Cvoid}},), report, summary, err)
+    ccall(ADDRESSES[65], Int32, (Ptr{Cvoid}, Ptr{toolpool_summary_t}, Ptr{Ptr{Cvoid}},), report, summary, err)
 
 toolpool_report_slots(report) =
-    ccall(ADDRESSES[65], Csize_t, (Ptr{Cvoid},), report)
+    ccall(ADDRESSES[66], Csize_t, (Ptr{Cvoid},), report)
 
 toolpool_report_slot(report, slot, out, err) =
-    ccall(ADDRESSES[66], Int32, (Ptr{Cvoid}, Csize_t, Ptr{toolpool_slot_report_t}, Ptr{Ptr{Cvoid}},), report, slot, out, err)
+    ccall(ADDRESSES[67], Int32, (Ptr{Cvoid}, Csize_t, Ptr{toolpool_slot_report_t}, Ptr{Ptr{Cvoid}},), report, slot, out, err)
 
 toolpool_report_counts(report) =
-    ccall(ADDRESSES[67], Csize_t, (Ptr{Cvoid},), report)
+    ccall(ADDRESSES[68], Csize_t, (Ptr{Cvoid},), report)
 
 toolpool_report_count_name(report, index) =
-    ccall(ADDRESSES[68], Cstring, (Ptr{Cvoid}, Csize_t,), report, index)
+    ccall(ADDRESSES[69], Cstring, (Ptr{Cvoid}, Csize_t,), report, index)
 
 toolpool_report_count(report, name, value, err) =
-    ccall(ADDRESSES[69], Int32, (Ptr{Cvoid}, Cstring, Ptr{Float64}, Ptr{Ptr{Cvoid}},), report, name, value, err)
+    ccall(ADDRESSES[70], Int32, (Ptr{Cvoid}, Cstring, Ptr{Float64}, Ptr{Ptr{Cvoid}},), report, name, value, err)
 
 toolpool_report_json(report) =
-    ccall(ADDRESSES[70], Cstring, (Ptr{Cvoid},), report)
-
-toolpool_report_trace(report) =
     ccall(ADDRESSES[71], Cstring, (Ptr{Cvoid},), report)
 
-toolpool_report_timeline(report) =
+toolpool_report_trace(report) =
     ccall(ADDRESSES[72], Cstring, (Ptr{Cvoid},), report)
 
+toolpool_report_timeline(report) =
+    ccall(ADDRESSES[73], Cstring, (Ptr{Cvoid},), report)
+
 toolpool_report_free(report) =
-    ccall(ADDRESSES[73], Cvoid, (Ptr{Cvoid},), report)
+    ccall(ADDRESSES[74], Cvoid, (Ptr{Cvoid},), report)
 
 toolpool_batch_len(batch) =
-    ccall(ADDRESSES[74], Csize_t, (Ptr{Cvoid},), batch)
+    ccall(ADDRESSES[75], Csize_t, (Ptr{Cvoid},), batch)
 
 toolpool_batch_bytes(batch, index, data, len) =
-    ccall(ADDRESSES[75], Int32, (Ptr{Cvoid}, Csize_t, Ptr{Ptr{Cvoid}}, Ptr{Csize_t},), batch, index, data, len)
+    ccall(ADDRESSES[76], Int32, (Ptr{Cvoid}, Csize_t, Ptr{Ptr{Cvoid}}, Ptr{Csize_t},), batch, index, data, len)
 
 toolpool_batch_field(batch, index, name, data, len) =
-    ccall(ADDRESSES[76], Int32, (Ptr{Cvoid}, Csize_t, Cstring, Ptr{Ptr{Cvoid}}, Ptr{Csize_t},), batch, index, name, data, len)
+    ccall(ADDRESSES[77], Int32, (Ptr{Cvoid}, Csize_t, Cstring, Ptr{Ptr{Cvoid}}, Ptr{Csize_t},), batch, index, name, data, len)
 
 toolpool_batch_fields(batch) =
-    ccall(ADDRESSES[77], Csize_t, (Ptr{Cvoid},), batch)
+    ccall(ADDRESSES[78], Csize_t, (Ptr{Cvoid},), batch)
 
 toolpool_batch_field_name(batch, field) =
-    ccall(ADDRESSES[78], Cstring, (Ptr{Cvoid}, Csize_t,), batch, field)
+    ccall(ADDRESSES[79], Cstring, (Ptr{Cvoid}, Csize_t,), batch, field)
 
 toolpool_batch_tensor(batch, index, field, tensor) =
-    ccall(ADDRESSES[79], Int32, (Ptr{Cvoid}, Csize_t, Csize_t, Ptr{toolpool_tensor_t},), batch, index, field, tensor)
+    ccall(ADDRESSES[80], Int32, (Ptr{Cvoid}, Csize_t, Csize_t, Ptr{toolpool_tensor_t},), batch, index, field, tensor)
 
 toolpool_batch_user(batch) =
-    ccall(ADDRESSES[80], Ptr{Cvoid}, (Ptr{Cvoid},), batch)
+    ccall(ADDRESSES[81], Ptr{Cvoid}, (Ptr{Cvoid},), batch)
 
 toolpool_outputs_alloc(outputs, index, name, dtype, shape, ndim, data, err) =
-    ccall(ADDRESSES[81], Int32, (Ptr{Cvoid}, Csize_t, Cstring, Int32, Ptr{Int64}, Csize_t, Ptr{Ptr{Cvoid}}, Ptr{Ptr{Cvoid}},), outputs, index, name, dtype, shape, ndim, data, err)
+    ccall(ADDRESSES[82], Int32, (Ptr{Cvoid}, Csize_t, Cstring, Int32, Ptr{Int64}, Csize_t, Ptr{Ptr{Cvoid}}, Ptr{Ptr{Cvoid}},), outputs, index, name, dtype, shape, ndim, data, err)
 
 toolpool_outputs_fail(outputs, index, status, message) =
-    ccall(ADDRESSES[82], Int32, (Ptr{Cvoid}, Csize_t, Int32, Cstring,), outputs, index, status, message)
+    ccall(ADDRESSES[83], Int32, (Ptr{Cvoid}, Csize_t, Int32, Cstring,), outputs, index, status, message)
 
 toolpool_outputs_warn(outputs, index, message) =
-    ccall(ADDRESSES[83], Int32, (Ptr{Cvoid}, Csize_t, Cstring,), outputs, index, message)
+    ccall(ADDRESSES[84], Int32, (Ptr{Cvoid}, Csize_t, Cstring,), outputs, index, message)
 
 toolpool_outputs_count(outputs, name, amount) =
-    ccall(ADDRESSES[84], Int32, (Ptr{Cvoid}, Cstring, Float64,), outputs, name, amount)
+    ccall(ADDRESSES[85], Int32, (Ptr{Cvoid}, Cstring, Float64,), outputs, name, amount)
 
 toolpool_plan(costs, n_items, weights, max_costs, n_slots, slot_of, finish, bound, err) =
-    ccall(ADDRESSES[85], Int32, (Ptr{Float64}, Csize_t, Ptr{Float64}, Ptr{Float64}, Csize_t, Ptr{UInt32}, Ptr{Float64}, Ptr{Float64}, Ptr{Ptr{Cvoid}},), costs, n_items, weights, max_costs, n_slots, slot_of, finish, bound, err)
+    ccall(ADDRESSES[86], Int32, (Ptr{Float64}, Csize_t, Ptr{Float64}, Ptr{Float64}, Csize_t, Ptr{UInt32}, Ptr{Float64}, Ptr{Float64}, Ptr{Ptr{Cvoid}},), costs, n_items, weights, max_costs, n_slots, slot_of, finish, bound, err)
 
 const NAMES = [
     :toolpool_version,
     :toolpool_abi,
+    :toolpool_status_name,
     :toolpool_error_status,
     :toolpool_error_message,
     :toolpool_error_item,
