@@ -22,6 +22,14 @@
 using shim::cuda;
 using shim::guarded;
 
+namespace {
+
+c10::Device numbered(int device) {
+    return c10::Device(c10::DeviceType::CUDA, static_cast<c10::DeviceIndex>(device));
+}
+
+} // namespace
+
 extern "C" {
 
 // A stream of one device.
@@ -62,18 +70,28 @@ int toolpool_shim_load_cuda(int *devices, char *message) {
 // The cudaError_t that CUDA answers with when it is asked how `device` is, and its text; 0 for
 // none.
 int toolpool_shim_trouble(int device, char *message) {
-    const c10::Device asked(c10::DeviceType::CUDA, static_cast<c10::DeviceIndex>(device));
-    const auto error = shim::trouble(asked);
+    const auto error = shim::trouble(numbered(device));
     if (!error)
         return 0;
     return shim::report(error->get_error_code(), error->what_without_backtrace(), message);
 }
 
+// Makes `device` this thread's own. libtorch goes back to a thread's device wherever it has worked
+// on another, and would make a context on device 0 by that.
+int toolpool_shim_set_device(int device, char *message) {
+    return guarded(message, [&] { cuda().setDevice(numbered(device)); });
+}
+
+// This thread's stream of its device: one, since libtorch keeps the memory that it has freed by
+// streams. What loads have queued, on the default stream, is done when this returns.
 int toolpool_shim_stream_new(int device, toolpool_shim_stream **out, char *message) {
     return guarded(message, [&] {
-        c10::Device on(c10::DeviceType::CUDA, static_cast<c10::DeviceIndex>(device));
-        c10::DeviceGuard guard(on);
-        *out = new toolpool_shim_stream{cuda().getStreamFromGlobalPool(on)};
+        static thread_local std::optional<c10::Stream> own;
+        const c10::Device on = numbered(device);
+        cuda().synchronizeStream(cuda().getDefaultStream(on));
+        if (!own || own->device() != on)
+            own = cuda().getStreamFromGlobalPool(on);
+        *out = new toolpool_shim_stream{*own};
     });
 }
 
@@ -114,13 +132,13 @@ int toolpool_shim_to_host(const at::Tensor *tensor, at::Tensor **out, char *mess
 // A copy of the host's `tensor` on CUDA device `device`, by way of pinned memory, without waiting.
 int toolpool_shim_to_device(const at::Tensor *tensor, int device, at::Tensor **out, char *message) {
     return guarded(message, [&] {
-        c10::Device on(c10::DeviceType::CUDA, static_cast<c10::DeviceIndex>(device));
         at::Tensor host = *tensor;
         if (!host.is_pinned()) {
             host = shim::pinned(tensor->sizes(), tensor->scalar_type());
             host.copy_(*tensor);
         }
-        *out = new at::Tensor(host.to(host.options().device(on), /*non_blocking=*/true));
+        *out =
+            new at::Tensor(host.to(host.options().device(numbered(device)), /*non_blocking=*/true));
     });
 }
 

@@ -25,6 +25,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <iostream>
+#include <iterator>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -180,8 +181,54 @@ struct Script final : toolpool_shim_model {
 
 // ---- AOTInductor ----
 
-// AOTInductor writes the reason of a failure to std::cerr, and throws that there was one. This
-// stands before std::cerr's buffer, and keeps what the thread writes that is inside Caught; all
+// libtorch unpacks a package into a new folder in /tmp, and removes that with the loader. The first
+// such folder that `text` has the path of a file in; empty if there is none.
+std::string unpacked_in(const std::string &text) {
+    const std::string parent = "/tmp/", inside = "/data/aotinductor/model/";
+    const size_t start = text.find(parent), end = start + parent.size() + 6;
+    if (start == std::string::npos || end >= text.size() || text[end] != '/')
+        return {};
+    const size_t name_end = text.find('/', end + 1);
+    if (name_end == std::string::npos || text.compare(name_end, inside.size(), inside) != 0)
+        return {};
+    return text.substr(start, end - start);
+}
+
+using Folders = std::set<std::string>;
+
+// The folders of all packages whose libraries are loaded, by whomever in this process.
+Folders unpacked_now() {
+    Folders folders;
+    const auto look = [](dl_phdr_info *library, size_t, void *found) {
+        if (std::string folder = unpacked_in(library->dlpi_name); !folder.empty())
+            static_cast<Folders *>(found)->insert(std::move(folder));
+        return 0;
+    };
+    dl_iterate_phdr(look, &folders);
+    return folders;
+}
+
+// The one folder that is in `now` and was not `before`; empty if it is not known which.
+std::string the_new_one(const Folders &before, const Folders &now) {
+    Folders made;
+    std::set_difference(now.begin(), now.end(), before.begin(), before.end(),
+                        std::inserter(made, made.end()));
+    return made.size() == 1 ? *made.begin() : std::string();
+}
+
+// AOTInductor writes the reason of a failure to std::cerr, and throws that there was one: when its
+// library is gone again, so what is loaded is noted at the first of its words.
+struct Reason {
+    void append(const char *data, size_t size) {
+        if (text.empty())
+            unpacked = unpacked_now();
+        text.append(data, size);
+    }
+    std::string text;
+    Folders unpacked;
+};
+
+// Stands before std::cerr's buffer, and keeps what the thread writes that is inside Caught; all
 // else goes through.
 class CerrOfThisThread : public std::streambuf {
   public:
@@ -190,9 +237,9 @@ class CerrOfThisThread : public std::streambuf {
         (void)installed;
     }
 
-    static std::string *&caught() {
-        thread_local std::string *text = nullptr;
-        return text;
+    static Reason *&caught() {
+        thread_local Reason *reason = nullptr;
+        return reason;
     }
 
   private:
@@ -201,15 +248,16 @@ class CerrOfThisThread : public std::streambuf {
     int overflow(int character) override {
         if (character == traits_type::eof())
             return 0;
-        if (std::string *text = caught())
-            text->push_back(static_cast<char>(character));
+        const char letter = static_cast<char>(character);
+        if (Reason *reason = caught())
+            reason->append(&letter, 1);
         else
-            return before_->sputc(static_cast<char>(character));
+            return before_->sputc(letter);
         return character;
     }
     std::streamsize xsputn(const char *data, std::streamsize size) override {
-        if (std::string *text = caught())
-            text->append(data, static_cast<size_t>(size));
+        if (Reason *reason = caught())
+            reason->append(data, static_cast<size_t>(size));
         else
             return before_->sputn(data, size);
         return size;
@@ -222,10 +270,10 @@ class CerrOfThisThread : public std::streambuf {
 struct Caught {
     Caught() {
         CerrOfThisThread::install();
-        CerrOfThisThread::caught() = &text;
+        CerrOfThisThread::caught() = &reason;
     }
     ~Caught() { CerrOfThisThread::caught() = nullptr; }
-    std::string text;
+    Reason reason;
 };
 
 // Runs `body`; an exception gets what was written to std::cerr as its text, if anything was.
@@ -236,11 +284,11 @@ template <class Body> auto explained(Body body) {
     } catch (const c10::OutOfMemoryError &) {
         throw;
     } catch (const std::exception &) {
-        if (caught.text.empty())
+        const std::string &text = caught.reason.text, mark = "Error: ";
+        if (text.empty())
             throw;
-        const std::string mark = "Error: ";
-        const bool marked = caught.text.compare(0, mark.size(), mark) == 0;
-        throw std::runtime_error(marked ? caught.text.substr(mark.size()) : caught.text);
+        const bool marked = text.compare(0, mark.size(), mark) == 0;
+        throw std::runtime_error(marked ? text.substr(mark.size()) : text);
     }
 }
 
@@ -261,31 +309,6 @@ void load_libtorch() {
     TORCH_CHECK(dlopen(shell.c_str(), RTLD_NOW | RTLD_LOCAL) != nullptr,
                 "packages need the whole of libtorch, which cannot be loaded: ", dlerror(),
                 "; install torch with all that it depends on: pip install torch==2.11.0");
-}
-
-// libtorch unpacks a package into a new folder in /tmp, and removes that with the loader. The first
-// such folder that `text` has the path of a file in; empty if there is none.
-std::string unpacked_in(const std::string &text) {
-    const std::string parent = "/tmp/", inside = "/data/aotinductor/model/";
-    const size_t start = text.find(parent), end = start + parent.size() + 6;
-    if (start == std::string::npos || end >= text.size() || text[end] != '/')
-        return {};
-    const size_t name_end = text.find('/', end + 1);
-    if (name_end == std::string::npos || text.compare(name_end, inside.size(), inside) != 0)
-        return {};
-    return text.substr(start, end - start);
-}
-
-// The folder of the package whose library was loaded last: libraries are listed in that order.
-std::string unpacked_last() {
-    std::string last;
-    const auto look = [](dl_phdr_info *library, size_t, void *found) {
-        if (std::string folder = unpacked_in(library->dlpi_name); !folder.empty())
-            *static_cast<std::string *>(found) = std::move(folder);
-        return 0;
-    };
-    dl_iterate_phdr(look, &last);
-    return last;
 }
 
 void remove_unpacked(const std::string &folder) {
@@ -315,7 +338,7 @@ class Readable {
   private:
     const pid_t owner_ = getpid();
     std::mutex lock_;
-    std::set<std::string> folders_;
+    Folders folders_;
 } readable;
 
 // Bytes in use on a CUDA device, without what libtorch's own allocator has there: that changes with
@@ -331,28 +354,64 @@ int64_t bytes_beside_allocator(c10::Device device) {
     return static_cast<int64_t>(total - free) - reserved.current;
 }
 
-struct Unpacked {
+using Loader = torch::inductor::AOTIModelPackageLoader;
+
+// Frees a package, unless its device is lost: that throws in a destructor, which would end the
+// process.
+struct Free {
+    void operator()(Loader *loader) const {
+        if (!device.is_cpu() && shim::trouble(device))
+            return;
+        delete loader;
+        readable.forget(folder);
+    }
+    c10::Device device;
     std::string folder;
-    std::unique_ptr<torch::inductor::AOTIModelPackageLoader> loader;
+};
+
+struct Unpacked {
+    std::unique_ptr<Loader, Free> loader;
     // By how much the load made the device's memory less.
     int64_t taken;
 };
 
+// A package takes its memory from CUDA itself, so what libtorch's allocator keeps for later is
+// given back first.
+void empty_cache(c10::Device device) {
+    if (device.is_cpu())
+        return;
+    at::globalContext().lazyInitDevice(device.type());
+    try {
+        c10::getDeviceAllocator(device.type())->emptyCache();
+    } catch (const c10::Error &) { // It goes through all devices; one of them is lost.
+    }
+}
+
+// Inside Caught.
 Unpacked unpack(const std::string &path, c10::Device device) {
     const std::lock_guard<std::mutex> alone(packages);
     load_libtorch();
-    const int64_t before = bytes_beside_allocator(device);
+    empty_cache(device);
+    const Folders there = unpacked_now();
     try {
-        auto loader = std::make_unique<torch::inductor::AOTIModelPackageLoader>(
-            path, "model", /*run_single_threaded=*/false, /*num_runners=*/1, device.index());
-        std::string folder = unpacked_last();
-        if (device.is_cpu()) // What it needs of its files, it has mapped.
+        const int64_t before = bytes_beside_allocator(device);
+        // One run at a time on the CPU; on CUDA a batch may be queued behind another.
+        const size_t runners = device.is_cpu() ? 1 : 2;
+        std::unique_ptr<Loader, Free> loader(
+            new Loader(path, "model", /*run_single_threaded=*/false, runners, device.index()),
+            Free{device, {}});
+        const std::string folder = the_new_one(there, unpacked_now());
+        if (device.is_cpu()) { // What it needs of its files, it has mapped.
             remove_unpacked(folder);
-        else
+        } else {
+            loader.get_deleter().folder = folder;
             readable.add(folder);
-        return {std::move(folder), std::move(loader), bytes_beside_allocator(device) - before};
+        }
+        const int64_t taken = bytes_beside_allocator(device) - before;
+        return {std::move(loader), taken};
     } catch (const std::exception &error) {
         remove_unpacked(unpacked_in(error.what()));
+        remove_unpacked(the_new_one(there, CerrOfThisThread::caught()->unpacked));
         throw;
     }
 }
@@ -364,7 +423,6 @@ struct Package final : toolpool_shim_model {
         TORCH_CHECK(spec.size() == 2, "the package does not say what its inputs and outputs are");
         spec_ = spec[0] + "\n" + spec[1];
     }
-    ~Package() override { readable.forget(unpacked_.folder); }
 
     const std::vector<Input> &inputs() const override { return inputs_; }
 

@@ -24,6 +24,9 @@ pub enum Error {
     /// The device is gone for the rest of the process.
     #[error("{0}")]
     DeviceLost(String),
+    /// The error of another device, which libtorch has kept for whoever calls it next.
+    #[error("{0}")]
+    Elsewhere(String),
     /// Anything that libtorch reports and that is none of the above.
     #[error("{0}")]
     Failed(String),
@@ -39,12 +42,13 @@ pub type Result<T> = std::result::Result<T, Error>;
 
 /// What libtorch and the libraries under it say when memory runs out. The type c10::OutOfMemoryError is known to the shim
 /// alone: tch and TorchScript's interpreter hand on its words.
-const OUT_OF_MEMORY: [&str; 12] = [
+const OUT_OF_MEMORY: [&str; 13] = [
     "CUDA out of memory",
     "would exceed allowed memory", // c10::OutOfMemoryError, of a limit set for the process
     "CUDA error: out of memory",
     "CUDA driver error: out of memory",
     "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUBLAS_STATUS_NOT_INITIALIZED when calling `cublasCreate", // what a full device often answers
     "CUSOLVER_STATUS_ALLOC_FAILED",
     "CUFFT_ALLOC_FAILED",
     "CUDNN_STATUS_ALLOC_FAILED", // of cuDNN 8; cuDNN 9 has the next two
@@ -110,27 +114,34 @@ impl Error {
             Error::Device(_) => abi::TOOLPOOL_ERR_DEVICE,
             Error::OutOfMemory(_) => abi::TOOLPOOL_ERR_OUT_OF_MEMORY,
             Error::DeviceLost(_) => abi::TOOLPOOL_ERR_DEVICE_LOST,
+            Error::Elsewhere(_) => abi::TOOLPOOL_ERR_TRANSIENT,
             Error::Failed(_) => abi::TOOLPOOL_ERR_FAILED,
             Error::Host(status, _) => *status,
             Error::Panicked(_) => abi::TOOLPOOL_ERR_INTERNAL,
         }
     }
 
-    /// What an error of work on `device` comes to there. A CUDA device is asked how it is, whatever the error says, but
-    /// for a want of memory; `trouble` asks the one of that number. A CPU is not lost, whatever words a model raises.
+    /// What an error of work on `device` comes to there. A CUDA device is asked how it is, whatever the error says;
+    /// `trouble` asks the one of that number. A CPU is not lost, whatever words a model raises.
     pub fn on(self, device: Device, trouble: impl FnOnce(usize) -> Option<Trouble>) -> Self {
         match (device, self) {
-            (_, Error::OutOfMemory(message)) => Error::OutOfMemory(message),
-            (Device::Cuda(_), Error::DeviceLost(message)) => Error::DeviceLost(message),
+            (Device::Cuda(index), error) => error.on_cuda(index, trouble(index)),
             (_, Error::DeviceLost(message)) => Error::Failed(message),
-            (Device::Cuda(index), error) => match trouble(index).filter(Trouble::stays) {
-                Some(trouble) => Error::DeviceLost(format!(
-                    "{error}; asked after that, cuda:{index} answers: {}",
-                    heart(&trouble.message)
-                )),
-                None => error,
-            },
             (_, error) => error,
+        }
+    }
+
+    fn on_cuda(self, index: usize, trouble: Option<Trouble>) -> Self {
+        match (self, trouble.filter(Trouble::stays)) {
+            (Error::DeviceLost(message), Some(_)) => Error::DeviceLost(message),
+            (error, Some(trouble)) => Error::DeviceLost(format!(
+                "{error}; asked after that, cuda:{index} answers: {}",
+                heart(&trouble.message)
+            )),
+            (Error::DeviceLost(message), None) => Error::Elsewhere(format!(
+                "{message}; but cuda:{index}, asked after that, is well: it is the error of another device"
+            )),
+            (error, None) => error,
         }
     }
 
@@ -200,6 +211,7 @@ mod tests {
             "CUDA error: out of memory when calling `cusparseCreate(handle)`",
             "CUDA driver error: out of memory",
             "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+            "CUDA error: CUBLAS_STATUS_NOT_INITIALIZED when calling `cublasCreate(handle)`",
             "cusolver error: CUSOLVER_STATUS_ALLOC_FAILED, when calling `cusolverDnCreate(handle)`",
             "cuFFT error: CUFFT_ALLOC_FAILED",
             "cuDNN error: CUDNN_STATUS_ALLOC_FAILED",
@@ -321,16 +333,37 @@ mod tests {
     }
 
     #[test]
-    fn what_is_known_without_a_question_is_not_asked() {
+    fn a_lost_device_is_believed_to_be_this_one_only_if_it_says_so() {
+        let error = || Error::from_torch("CUDA error: misaligned address");
+        assert_eq!(
+            status_on_cuda(error(), Some(716)),
+            abi::TOOLPOOL_ERR_DEVICE_LOST
+        );
+        assert_eq!(status_on_cuda(error(), None), abi::TOOLPOOL_ERR_TRANSIENT);
+    }
+
+    #[test]
+    fn memory_that_a_device_lacks_is_no_loss_of_it() {
+        let full = || Error::from_torch("CUDA error: out of memory");
+        for code in [None, Some(2)] {
+            assert_eq!(
+                status_on_cuda(full(), code),
+                abi::TOOLPOOL_ERR_OUT_OF_MEMORY
+            );
+        }
+        assert_eq!(
+            status_on_cuda(full(), Some(700)),
+            abi::TOOLPOOL_ERR_DEVICE_LOST
+        );
+    }
+
+    #[test]
+    fn a_cpu_is_not_asked_and_not_lost() {
         let nobody = |_| panic!("asked");
-        let lost = Error::from_torch("CUDA error: misaligned address").on(Device::Cuda(0), nobody);
-        assert_eq!(lost.status(), abi::TOOLPOOL_ERR_DEVICE_LOST);
-        let full = Error::from_torch("CUDA out of memory").on(Device::Cuda(0), nobody);
-        assert_eq!(full.status(), abi::TOOLPOOL_ERR_OUT_OF_MEMORY);
-        let raised = Error::from_torch("misaligned address").on(Device::Cpu, nobody);
-        assert_eq!(raised.status(), abi::TOOLPOOL_ERR_FAILED);
-        let failed = Error::Failed("no result".into()).on(Device::Cpu, nobody);
-        assert_eq!(failed.status(), abi::TOOLPOOL_ERR_FAILED);
+        for message in ["misaligned address", "no result"] {
+            let error = Error::from_torch(message).on(Device::Cpu, nobody);
+            assert_eq!(error.status(), abi::TOOLPOOL_ERR_FAILED);
+        }
     }
 
     #[test]

@@ -14,7 +14,7 @@ pub struct Place {
     pub capability: (i32, i32),
 }
 
-/// Makes libtorch ready for CUDA device `index`.
+/// Makes libtorch ready for CUDA device `index`, which is this worker thread's from now on.
 pub fn prepare(index: usize) -> Result<()> {
     let devices = shim::load_cuda().map_err(|e| {
         Error::Device(format!(
@@ -22,7 +22,7 @@ pub fn prepare(index: usize) -> Result<()> {
         ))
     })?;
     match index < devices {
-        true => Ok(()),
+        true => shim::set_device(index),
         false => Err(Error::Device(format!(
             "there is no cuda:{index}: libtorch sees {devices} CUDA devices"
         ))),

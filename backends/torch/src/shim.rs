@@ -24,6 +24,7 @@ struct RawEvent {
 unsafe extern "C" {
     fn toolpool_shim_load_cuda(devices: *mut c_int, message: *mut c_char) -> c_int;
     fn toolpool_shim_trouble(device: c_int, message: *mut c_char) -> c_int;
+    fn toolpool_shim_set_device(device: c_int, message: *mut c_char) -> c_int;
     fn toolpool_shim_stream_new(
         device: c_int,
         out: *mut *mut RawStream,
@@ -125,7 +126,13 @@ pub fn trouble(index: usize) -> Option<Trouble> {
         .map(|(code, message)| Trouble { code, message })
 }
 
-/// A CUDA stream of its own.
+/// Makes CUDA device `index` the one that this thread works on, for good.
+pub fn set_device(index: usize) -> Result<()> {
+    // SAFETY: the message is writable.
+    call(|message| unsafe { toolpool_shim_set_device(index as c_int, message) })
+}
+
+/// The CUDA stream that a thread works on.
 pub struct Stream(NonNull<RawStream>);
 
 /// An event on a stream, behind all work that was there when it was made.

@@ -168,7 +168,7 @@ struct Rotary {
 }
 
 impl Worker {
-    /// A worker on the device of `weights`, of compute capability `capability`, with a stream of its own.
+    /// A worker on the device of `weights`, of compute capability `capability`, with this thread's stream.
     pub fn new(weights: Arc<Weights>, capability: (i32, i32)) -> Result<Self> {
         let attention = match (weights.config.head_width(), weights.kind) {
             (width, _) if !width.is_multiple_of(8) || width > 256 => Attention::Explicit,
@@ -373,7 +373,7 @@ impl Worker {
         let Some(head) = &self.weights.contact_head else {
             return Ok(());
         };
-        let weights = Tensor::f_from_slice(head.layer(layer))?.f_to_device(self.weights.device)?;
+        let weights = self.to_device(&Tensor::f_from_slice(head.layer(layer))?)?;
         let tokens = q.size()[0];
         let n = tokens - 2;
         let at_once = (MAP_ELEMENTS as i64 / (tokens * tokens)).max(1);
