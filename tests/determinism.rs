@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use toolpool::device::Slot;
-use toolpool::error::Result;
+use toolpool::error::{Error, Result, Status};
 use toolpool::mem::{Field, Items};
 use toolpool::plan::batch::Cut;
 use toolpool::pool::{JobOptions, Pool};
@@ -20,6 +20,8 @@ const ITEMS: usize = 400;
 struct Mates {
     identity: Identity,
     world: Arc<World>,
+    /// A batch with a longer item fails.
+    longest: u8,
 }
 
 impl Tool for Mates {
@@ -55,6 +57,7 @@ impl Tool for Mates {
         Ok(Box::new(LoadedMates {
             speed: self.world.machine(slot.number).speed,
             mood: Random(slot.number as u64),
+            longest: self.longest,
         }))
     }
 }
@@ -62,6 +65,7 @@ impl Tool for Mates {
 struct LoadedMates {
     speed: f64,
     mood: Random,
+    longest: u8,
 }
 
 impl Loaded for LoadedMates {
@@ -69,6 +73,10 @@ impl Loaded for LoadedMates {
         let mood = self.mood.factor(3.0);
         thread::sleep(Duration::from_secs_f64(2e-4 * mood / self.speed));
         let mut hash = Random(work.batch.len() as u64);
+        let lengths = (0..work.batch.len()).map(|index| work.batch.bytes(index).unwrap()[0]);
+        if lengths.max() > Some(self.longest) {
+            return Err(Error::new(Status::Item, "too long"));
+        }
         for index in 0..work.batch.len() {
             let bytes = work.batch.bytes(index).unwrap();
             hash.0 ^= bytes
@@ -91,13 +99,15 @@ impl Loaded for LoadedMates {
     fn leak(self: Box<Self>) {}
 }
 
-/// The outputs of two runs of one pool on slots of these speeds: the second knows the slots.
-fn outputs(speeds: &[f64], deterministic: bool) -> [Vec<[u8; 8]>; 2] {
+/// The outputs of two runs of one pool on slots of these speeds: the second knows the slots. Items longer than `longest`
+/// fail, and have none.
+fn outputs(speeds: &[f64], deterministic: bool, longest: u8) -> [Vec<Option<[u8; 8]>>; 2] {
     let machines = speeds.iter().map(|&speed| Machine::of_speed(speed, 0.0));
     let world = World::new(machines.collect(), Time::None);
     let tool: Arc<dyn Tool> = Arc::new(Mates {
         identity: Identity::shared("mates"),
         world: Arc::clone(&world),
+        longest,
     });
     let pool = Pool::open(world.slots()).unwrap();
     let mut random = Random(7);
@@ -115,9 +125,9 @@ fn outputs(speeds: &[f64], deterministic: bool) -> [Vec<[u8; 8]>; 2] {
         assert!(job.wait(None));
         let results = job.results().unwrap().unwrap();
         let output = |index| {
-            let view = results.view(index, "hash").unwrap();
+            let view = results.view(index, "hash").ok()?;
             // SAFETY: the tool wrote eight bytes.
-            unsafe { view.data.cast::<[u8; 8]>().read_unaligned() }
+            Some(unsafe { view.data.cast::<[u8; 8]>().read_unaligned() })
         };
         (0..ITEMS).map(output).collect()
     })
@@ -134,11 +144,25 @@ const SLOTS: [&[f64]; 6] = [
 
 #[test]
 fn deterministic_results_are_bit_identical_on_any_slots() {
-    let [expected, again] = outputs(SLOTS[0], true);
+    assert_bit_identical(u8::MAX, 0);
+}
+
+/// So many fail, one after the other and alike, that the tool would be in doubt.
+#[test]
+fn and_so_they_are_where_the_longest_fail() {
+    assert_bit_identical(170, 68);
+}
+
+fn assert_bit_identical(longest: u8, failures: usize) {
+    let [expected, again] = outputs(SLOTS[0], true, longest);
     assert_eq!(expected, again);
+    assert_eq!(
+        expected.iter().filter(|row| row.is_none()).count(),
+        failures
+    );
     for speeds in SLOTS {
         for _ in 0..3 {
-            for run in outputs(speeds, true) {
+            for run in outputs(speeds, true, longest) {
                 assert!(run == expected, "on slots of the speeds {speeds:?}");
             }
         }
@@ -148,7 +172,7 @@ fn deterministic_results_are_bit_identical_on_any_slots() {
 /// Else the test above would show nothing.
 #[test]
 fn without_it_batches_depend_on_the_slots() {
-    let [alone, _] = outputs(SLOTS[0], false);
-    let [five, _] = outputs(SLOTS[4], false);
+    let [alone, _] = outputs(SLOTS[0], false, u8::MAX);
+    let [five, _] = outputs(SLOTS[4], false, u8::MAX);
     assert_ne!(alone, five);
 }

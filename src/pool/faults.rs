@@ -8,8 +8,10 @@ use super::state::{Planned, State};
 use crate::error::{Error, Status};
 use crate::mem::Part;
 
-/// So many items that fail alone, one after the other and alike, with none that succeeds, fail the job.
+/// So many items that fail alone, one after the other and alike, with none that succeeds, put the tool in doubt.
 const HOPELESS: usize = 32;
+/// So many of the rest are then tried, from all over it.
+const PROBES: usize = 32;
 
 /// How long what failed for reasons that pass is left alone before the first retry; four times as long before the next.
 const PAUSE: Duration = Duration::from_millis(10);
@@ -44,15 +46,18 @@ impl Streak {
         *self = Self::Broken;
     }
 
-    /// An item failed alone: whether that was the last straw.
-    fn failed(&mut self, error: &Error) -> bool {
+    /// An item failed alone: of how many that is true by now, if they put the tool in doubt.
+    fn failed(&mut self, error: &Error) -> Option<usize> {
         match self {
             Self::None => *self = Self::Alike(error.clone(), 1),
             Self::Alike(before, count) if before == error => *count += 1,
             Self::Alike(..) => *self = Self::Broken,
             Self::Broken => {}
         }
-        matches!(self, Self::Alike(_, count) if *count >= HOPELESS)
+        match self {
+            Self::Alike(_, count) if *count >= HOPELESS => Some(*count),
+            _ => None,
+        }
     }
 }
 
@@ -153,21 +158,22 @@ impl Job {
         }
     }
 
-    /// An item failed alone, for good. The same failure of one item after the other fails the job, unless the cheapest of
-    /// those that nobody has tried succeeds: the longest come first, and may all be too long.
+    /// An item failed alone, for good. The same failure of one item after the other fails the job, unless one of some
+    /// others, from all over those that nobody has tried, succeeds: the longest come first, and may all be too long. Not
+    /// where batches are to be those of any other run: which of two slots comes first would decide over them.
     fn fail_alone(&self, state: &mut State, batch: &[Planned], error: &Error, landing: &Landing) {
-        let alike = error.status() != Status::OutOfMemory && state.streak.failed(error);
-        let probed = batch.iter().any(|item| state.probe == Some(item.unique));
+        let alike = match error.status() {
+            Status::OutOfMemory => None,
+            _ if self.options().deterministic => None,
+            _ => state.streak.failed(error),
+        };
         self.fail(state, batch, error, landing);
-        let hopeless = alike
-            && match state.probe {
-                Some(_) => probed,
-                None => !state.probe_cheapest(),
-            };
-        if hopeless {
-            let why = format!(
-                "the job was given up after {HOPELESS} items failed alike and none succeeded"
-            );
+        let Some(count) = alike else {
+            return;
+        };
+        if state.probes(PROBES).is_empty() {
+            let why =
+                format!("the job was given up after {count} items failed alike and none succeeded");
             state.give_up(error.clone().within(why));
         }
     }
@@ -230,6 +236,7 @@ impl Job {
         error: &Error,
         landing: &Landing,
     ) {
+        batch.iter().for_each(|item| state.probed(item));
         let part = Part::failed(batch.len(), error);
         self.finish(state, batch, part, landing.slot);
     }

@@ -58,8 +58,8 @@ impl Queue {
         drop(state);
         let failed = outcome.as_ref().err().cloned();
         let Flight { job, planned, .. } = flight;
-        let back = job.land(Arc::unwrap_or_clone(planned), outcome, &landing);
-        if let Some(error) = &failed {
+        let (back, left_out) = job.land(Arc::unwrap_or_clone(planned), outcome, &landing);
+        if let Some(error) = left_out.as_ref().or(failed.as_ref()) {
             job.check_slots(&self.state.lock().working(), error);
         }
         self.after(slot, &job, back || failed.is_some());

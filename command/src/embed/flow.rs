@@ -56,7 +56,9 @@ struct Way<'a> {
     ready: Option<Rows>,
     /// Of the bytes of the input: from where this session's first window begins to where the last that is over ends.
     bytes: Option<Range<u64>>,
-    /// Whether the user wanted it to end before the input did.
+    /// The user wants it to end, and has been told what that takes.
+    heeded: bool,
+    /// That was before the input had ended.
     stopped: bool,
 }
 
@@ -83,6 +85,7 @@ impl Flow<'_> {
             flights: VecDeque::new(),
             ready: None,
             bytes: None,
+            heeded: false,
             stopped: false,
         };
         thread::scope(|scope| {
@@ -197,11 +200,11 @@ impl Way<'_> {
 
     /// Once the user wants it to end, nothing new is begun.
     fn heed_stop(&mut self) {
-        if self.tasks.is_none() || !self.flow.stop.asked() {
+        if self.heeded || !self.flow.stop.asked() {
             return;
         }
-        self.stopped = true;
-        self.tasks = None;
+        self.heeded = true;
+        self.stopped = self.tasks.take().is_some();
         if !self.flights.is_empty() {
             terminal::note(&format!(
                 "finishing {} in flight; once more to stop at once, which loses them",

@@ -266,17 +266,36 @@ fn sum(all: &mut Report, one: Report) {
 }
 
 fn sum_slot(all: &mut SlotReport, one: SlotReport) {
-    all.device = one.device;
-    all.items += one.items;
-    all.failed += one.failed;
-    all.batches += one.batches;
-    all.extent += one.extent;
-    all.cost += one.cost;
-    all.busy += one.busy;
-    all.load += one.load;
-    all.splits += one.splits;
-    all.retries += one.retries;
-    all.out_of_memory += one.out_of_memory;
-    all.batch_budget = all.batch_budget.max(one.batch_budget);
-    all.lost = one.lost.or(all.lost.take());
+    let SlotReport {
+        device,
+        items,
+        failed,
+        batches,
+        extent,
+        cost,
+        useful_cost,
+        busy,
+        useful_busy,
+        load,
+        splits,
+        retries,
+        out_of_memory,
+        batch_budget,
+        lost,
+    } = one;
+    all.device = device;
+    all.items += items;
+    all.failed += failed;
+    all.batches += batches;
+    all.extent += extent;
+    all.cost += cost;
+    all.useful_cost += useful_cost;
+    all.busy += busy;
+    all.useful_busy += useful_busy;
+    all.load += load;
+    all.splits += splits;
+    all.retries += retries;
+    all.out_of_memory += out_of_memory;
+    all.batch_budget = all.batch_budget.max(batch_budget);
+    all.lost = lost.or(all.lost.take());
 }

@@ -7,9 +7,17 @@ use std::time::Duration;
 const WINDOW: Duration = Duration::from_secs(15);
 
 /// What each slot had done, and when.
-#[derive(Default)]
 pub struct Rates {
     samples: VecDeque<(Duration, Vec<u64>)>,
+}
+
+/// At the start, when no slot has done anything.
+impl Default for Rates {
+    fn default() -> Self {
+        Self {
+            samples: VecDeque::from([(Duration::ZERO, Vec::new())]),
+        }
+    }
 }
 
 impl Rates {
@@ -54,6 +62,12 @@ mod tests {
         assert_eq!(after(10, 1000), [100.0]);
         assert_eq!(after(20, 1000), [50.0]);
         assert_eq!(after(30, 1000), [0.0]);
+    }
+
+    #[test]
+    fn the_first_rate_is_since_the_start() {
+        let first = Rates::default().after(Duration::from_secs(10), vec![1000]);
+        assert_eq!(first, [100.0]);
     }
 
     #[test]

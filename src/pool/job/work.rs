@@ -117,15 +117,16 @@ impl Job {
         }
     }
 
-    /// Takes a batch back from a worker. Whether some of it is to be tried again.
+    /// Takes a batch back from a worker. Whether some of it is to be tried again; and why the job does without a slot
+    /// from now on, if it does.
     pub(in crate::pool) fn land(
         &self,
         batch: Vec<Planned>,
         outcome: Result<Part>,
         landing: &Landing,
-    ) -> bool {
+    ) -> (bool, Option<Error>) {
         let mut state = self.state.lock();
-        let left = state.left();
+        let (left, unfit) = (state.left(), state.unfit.len());
         state.flights -= 1;
         state.running -= batch.len();
         state
@@ -136,7 +137,8 @@ impl Job {
             Err(error) => self.recover(&mut state, batch, &error, landing),
         }
         self.note_end(&mut state);
-        state.left() > left
+        let left_out = state.unfit.get(unfit).map(|(_, error)| error.clone());
+        (state.left() > left, left_out)
     }
 
     /// Takes a batch back that a worker could not end, for reasons of its own.

@@ -2,6 +2,7 @@
 //! learners"): attention maps without BOS and EOS, symmetrised, with the average product correction (APC), weighted
 //! and summed. The sum is kept for one half, A, and symmetrised at the end: A + Aᵀ.
 
+use super::number;
 use crate::error::Result;
 use tch::Tensor;
 
@@ -47,7 +48,7 @@ impl ContactSum {
         let n = self.residues as i64;
         let sum = Tensor::f_from_slice(&self.sum)?.f_view([n, n])?;
         Ok((sum.f_add(&sum.f_tr()?)?)
-            .f_add_scalar(bias as f64)?
+            .f_add(&number(bias)?)?
             .f_sigmoid()?)
     }
 }

@@ -7,6 +7,7 @@ use super::batch::{Batch, Request, Results};
 use super::checkpoint::Checkpoint;
 use super::config::Config;
 use super::heads::{ContactHead, LmHead, take_hidden};
+use super::number;
 use crate::error::Result;
 use crate::shared::Shared;
 use crate::shim::{self, Stream};
@@ -234,7 +235,7 @@ impl Worker {
         }
         if let Some(head) = &self.weights.contact_head {
             for sum in &contacts {
-                let both = sum.f_add(&sum.f_tr()?)?.f_add_scalar(head.bias as f64)?;
+                let both = sum.f_add(&sum.f_tr()?)?.f_add(&number(head.bias)?)?;
                 results.contacts.push(self.to_host(&both.f_sigmoid()?)?);
             }
         }
@@ -386,7 +387,7 @@ impl Worker {
             let margins = sum_over(&maps, 1)?.f_add(&sum_over(&maps, 2)?)?;
             let half = weights
                 .f_div(&sum_over(&margins, 1)?)?
-                .f_mul_scalar(0.5)?
+                .f_mul(&number(0.5)?)?
                 .f_unsqueeze(1)?;
             let weighted = sum_over(&maps.f_mul(&weights.f_view([-1, 1, 1])?)?, 0)?;
             let correction = margins.f_tr()?.f_mm(&margins.f_mul(&half)?)?;
@@ -405,7 +406,7 @@ impl Worker {
     fn to_host(&self, t: &Tensor) -> Result<Tensor> {
         match self.weights.device {
             Device::Cuda(_) => shim::to_host(t),
-            _ => Ok(t.f_add_scalar(0.0)?),
+            _ => Ok(t.f_detach_copy()?),
         }
     }
 }
@@ -446,7 +447,7 @@ fn maps(q: &Tensor, k: &Tensor) -> Result<Tensor> {
     let scale = 1.0 / (q.size()[2] as f64).sqrt();
     let q = q
         .f_to_kind(Kind::Float)?
-        .f_mul_scalar(scale)?
+        .f_mul(&number(scale as f32)?)?
         .f_permute([1, 0, 2])?;
     let k = k.f_to_kind(Kind::Float)?.f_permute([1, 2, 0])?;
     Ok(q.f_matmul(&k)?.f_softmax(-1, Kind::Float)?)

@@ -14,6 +14,9 @@
 //! several each is called `mean.6`, `mean.12` and so on, by layer. Layer 0 is the scaled embedding, the last layer is
 //! taken after the final layer norm, as in fair-esm and transformers.
 
+use crate::error::Result;
+use tch::Tensor;
+
 pub mod alphabet;
 pub mod batch;
 pub mod checkpoint;
@@ -31,6 +34,12 @@ pub mod names;
 pub mod options;
 mod share;
 pub mod tool;
+
+/// A number for an operation on tensors. Not by tch's `f_*_scalar`: when the operation fails, they panic over its error
+/// as they free theirs.
+fn number(value: f32) -> Result<Tensor> {
+    Ok(Tensor::f_from_slice(&[value])?.f_squeeze()?)
+}
 
 #[cfg(test)]
 #[path = "../../examples/make_checkpoint/random.rs"]
