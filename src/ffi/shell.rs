@@ -1,5 +1,6 @@
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, RwLock};
 
@@ -23,6 +24,10 @@ pub(super) struct Shell {
 /// All pools that are open.
 static SHELLS: Mutex<Vec<&'static Shell>> = Mutex::new(Vec::new());
 
+/// The process that opened the last of them. In a forked child they are the parent's, and a lock may be held for ever, by a
+/// thread that is not there.
+static OPENED_BY: AtomicU32 = AtomicU32::new(0);
+
 /// What is left of the others; so that leak checkers find it.
 static CLOSED: Mutex<Vec<&'static Shell>> = Mutex::new(Vec::new());
 
@@ -36,6 +41,7 @@ impl Shell {
             process: std::process::id(),
             pool: RwLock::new(Some(Arc::new(pool))),
         }));
+        OPENED_BY.store(shell.process, Ordering::Relaxed);
         SHELLS.lock().push(shell);
         rest_before_libraries_go();
         std::ptr::from_ref(shell).cast_mut().cast()
@@ -84,24 +90,33 @@ pub(super) fn let_tool_go(tool: Arc<dyn Tool>) {
     };
     drop(tool);
     if owner.strong_count() == 0 {
-        let shells = SHELLS.lock().clone();
-        for pool in shells.iter().filter_map(|shell| shell.open().ok()) {
-            pool.sweep();
-        }
+        open_pools().iter().for_each(|pool| pool.sweep());
     }
+}
+
+/// All pools that are open in this process.
+fn open_pools() -> Vec<Arc<Pool>> {
+    if OPENED_BY.load(Ordering::Relaxed) != std::process::id() {
+        return Vec::new();
+    }
+    let shells = SHELLS.lock().clone();
+    shells
+        .iter()
+        .filter_map(|shell| shell.open().ok())
+        .collect()
 }
 
 /// Before the process tears down the libraries that tools compute with, their workers come to rest.
 extern "C" fn rest_at_exit() {
     quietly((), || {
-        let patience = if callback::inside() {
-            Duration::ZERO
-        } else {
-            EXIT_PATIENCE
-        };
-        let shells = SHELLS.lock().clone();
-        for pool in shells.iter().filter_map(|shell| shell.open().ok()) {
-            pool.rest(patience);
+        let mut pools = open_pools();
+        pools.retain(|pool| pool.rest());
+        if callback::inside() {
+            return;
+        }
+        let deadline = Instant::now() + EXIT_PATIENCE;
+        for pool in pools {
+            pool.wait_for_rest(deadline);
         }
     });
 }

@@ -22,7 +22,7 @@ mod worker;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub use job::{Job, JobOptions, Next, OnDeviceLost, Progress};
 
@@ -182,10 +182,16 @@ impl Pool {
         self.queue.sweep();
     }
 
-    /// For the end of the process: has the workers stay where they are from now on, and waits until none is inside a
-    /// tool or the time runs out. Nothing is unloaded, also by a later [`Pool::close`].
-    pub fn rest(&self, timeout: Duration) {
-        self.queue.rest(timeout);
+    /// For the end of the process: has the workers stay where they are from now on. Nothing is unloaded, also by a later
+    /// [`Pool::close`]. Whether they did not yet.
+    pub fn rest(&self) -> bool {
+        self.queue.rest()
+    }
+
+    /// Waits until no worker is inside a tool or the time has come.
+    pub fn wait_for_rest(&self, deadline: Instant) {
+        self.queue
+            .wait_for_rest(deadline.saturating_duration_since(Instant::now()));
     }
 
     /// Cancels all jobs, lets the batches under way end, unloads the tools and ends the threads; those that are inside a

@@ -104,14 +104,18 @@ impl Queue {
         self.wait_quiet(timeout, |state| state.jobs.is_empty())
     }
 
-    /// Gives out no more work for good, and waits until no worker is inside a tool or the time runs out.
-    pub fn rest(&self, timeout: Duration) {
+    /// Gives out no more work for good. Whether it did until now.
+    pub fn rest(&self) -> bool {
         let mut state = self.state.lock();
-        if state.phase != Phase::Open {
-            return;
+        let open = state.phase == Phase::Open;
+        if open {
+            state.phase = Phase::Resting;
         }
-        state.phase = Phase::Resting;
-        drop(state);
+        open
+    }
+
+    /// Waits until no worker is inside a tool or the time runs out.
+    pub fn wait_for_rest(&self, timeout: Duration) {
         self.wait_quiet(Some(timeout), |state| {
             !state.seats.iter().any(|seat| seat.inside)
         });

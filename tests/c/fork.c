@@ -1,6 +1,7 @@
 /* A forked child has no workers: handles of the parent answer so, and nothing hangs or touches the
  * parent. */
 #define _POSIX_C_SOURCE 200809L
+#include <pthread.h>
 #include <semaphore.h>
 #include <signal.h>
 #include <sys/wait.h>
@@ -41,6 +42,40 @@ static bool forked;
 static void end_child(void) {
     if (forked)
         raise(SIGKILL);
+}
+
+static bool over;
+
+static void *open_and_free(void *no) {
+    (void)no;
+    while (!__atomic_load_n(&over, __ATOMIC_RELAXED)) {
+        calls_t calls = {0};
+        toolpool_tool_free(tool_of("passing", counting(), &calls));
+    }
+    return NULL;
+}
+
+/* Whatever other threads do at the moment of a fork, the child comes to its end. */
+static void children_can_exit(void) {
+    enum { THREADS = 2, CHILDREN = 300 };
+    pthread_t threads[THREADS];
+    for (int i = 0; i < THREADS; i++)
+        CHECK(pthread_create(&threads[i], NULL, open_and_free, NULL) == 0);
+    for (int i = 0; i < CHILDREN; i++) {
+        const pid_t child = fork();
+        CHECK(child >= 0);
+        if (child == 0) {
+            forked = true;
+            alarm(HANG_SECONDS);
+            exit(0);
+        }
+        int status;
+        CHECK(waitpid(child, &status, 0) == child);
+        CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+    }
+    __atomic_store_n(&over, true, __ATOMIC_RELAXED);
+    for (int i = 0; i < THREADS; i++)
+        pthread_join(threads[i], NULL);
 }
 
 int main(void) {
@@ -120,5 +155,6 @@ int main(void) {
     toolpool_tool_free(echo);
     toolpool_close(pool);
     CHECK(calls.loads == calls.unloads && calls.destroys == 1);
+    children_can_exit();
     return 0;
 }
