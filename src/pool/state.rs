@@ -42,7 +42,7 @@ impl Verdict {
 pub struct State {
     /// Distinct items that no worker has had, longest first.
     fresh: VecDeque<Planned>,
-    remaining: Remaining,
+    pub remaining: Remaining,
     /// Batches that come back from a failure, the latest last.
     again: Vec<Vec<Planned>>,
     /// Batches to be tried again after everything fresh, and not before their time.

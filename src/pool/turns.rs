@@ -258,6 +258,7 @@ impl Turns {
     fn serve_next(&mut self, slot: usize) -> Result<Task, Idle> {
         let now = Instant::now();
         let mut passed_over = Vec::new();
+        let mut left_to_others = 0.0;
         let mut idle = Idle::Wait;
         self.seats[slot].declined = false;
         self.seats[slot].wants_device = false;
@@ -276,7 +277,7 @@ impl Turns {
             return Err(Idle::LookAgain(LOOK_AGAIN));
         }
         while let Some(id) = self.whose_turn(slot, &passed_over) {
-            match self.offer(slot, id, now) {
+            match self.offer(slot, id, now, &mut left_to_others) {
                 (job, Offer::Run(taken)) => {
                     let ticket = self.depart(slot, job, taken, now);
                     return Ok(Task::Run(ticket));
@@ -296,7 +297,7 @@ impl Turns {
                     });
                     return Ok(Task::Load(job));
                 }
-                (_, Offer::Declined) => {
+                (_, Offer::Declined(_)) => {
                     self.seats[slot].declined = true;
                     idle = Idle::LookAgain(LOOK_AGAIN);
                 }
@@ -365,8 +366,15 @@ impl Turns {
         }
     }
 
-    /// What a job has for a slot.
-    fn offer(&mut self, slot: usize, id: u64, now: Instant) -> (Arc<Job>, Offer) {
+    /// What a job has for a slot. `left_to_others`: seconds of work of other jobs that this slot has just left to the other
+    /// slots; they come to this job's work after that.
+    fn offer(
+        &mut self,
+        slot: usize,
+        id: u64,
+        now: Instant,
+        left_to_others: &mut f64,
+    ) -> (Arc<Job>, Offer) {
         let device = self.on_device(slot);
         let on_device = || device.iter().map(|&other| &self.seats[other]);
         let device_empty = on_device().all(|seat| seat.flights.is_empty());
@@ -406,7 +414,7 @@ impl Turns {
                     load_time(facts, number)
                 };
                 peers.push(Peer {
-                    free_in: seat.free_in(now) + load,
+                    free_in: seat.free_in(now) + *left_to_others + load,
                     speed,
                 });
             }
@@ -436,6 +444,11 @@ impl Turns {
             haunted,
         };
         let offer = job.offer(&terms);
+        if let Offer::Declined(cost) = offer
+            && !peers.is_empty()
+        {
+            *left_to_others += cost / peers.iter().map(|peer| peer.speed).sum::<f64>();
+        }
         (job, offer)
     }
 

@@ -6,6 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+use toolpool::plan::batch::Cut;
 use toolpool::pool::JobOptions;
 use toolpool::tool::Tool;
 
@@ -29,6 +30,35 @@ fn an_item_that_a_slow_slot_leaves_to_a_sleeping_fast_one_is_done() {
         let job = submit(&pool, &tool, &items(1)).unwrap();
         assert!(job.wait(Some(HANGS)), "nobody takes the item");
     }
+}
+
+/// The fast slot can do any of the jobs sooner, but not all of them.
+#[test]
+fn of_many_small_jobs_a_slow_slot_does_its_part() {
+    let tool = Arc::new(Double {
+        limits: Cut {
+            budget: 200,
+            max_items: 1,
+        },
+        start: Arc::new(|slot, _| {
+            thread::sleep(Duration::from_millis(if slot == 0 { 6 } else { 2 }));
+            Ok(())
+        }),
+        ..Double::plain("many jobs")
+    });
+    let pool = pool(2);
+    pool.warm(Arc::clone(&tool) as Arc<dyn Tool>).unwrap();
+    run(&pool, &tool, &items(200)).unwrap();
+    let jobs: Vec<_> = (0..400)
+        .map(|_| submit(&pool, &tool, &items(1)).unwrap())
+        .collect();
+    let mut done = [0, 0];
+    for job in jobs {
+        assert!(job.wait(Some(HANGS)), "nobody takes the item");
+        let report = job.report();
+        (0..2).for_each(|slot| done[slot] += report.slots[slot].items);
+    }
+    assert!(done[0] > 60, "the slow slot did {} of 400", done[0]);
 }
 
 /// One slot. Job `a` pauses for a result that nobody takes, while the first batch of `b` takes long. When `a` goes on, it gets

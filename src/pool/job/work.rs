@@ -21,8 +21,8 @@ const DETERMINISTIC_SHARE: f64 = 1.0 / 16.0;
 pub enum Offer {
     /// Nothing now.
     Nothing,
-    /// Nothing that faster slots would not end sooner.
-    Declined,
+    /// Nothing that faster slots would not end sooner: they are left work of this cost.
+    Declined(f64),
     /// Items, once the tool is loaded.
     Load,
     /// The same, once the slot has nothing under way: what hangs must not keep others from loading it.
@@ -54,7 +54,7 @@ impl Job {
             let loading = state.loads.under_way(terms.now, terms.load_time);
             let enough = loading > 0 && loading >= state.left();
             if enough || !state.loads.may_begin(terms.slot, terms.now) || !state.suits(terms) {
-                return Offer::Declined;
+                return Offer::Declined(state.remaining.cost());
             }
             if !terms.empty {
                 return Offer::LoadWhenEmpty;
@@ -79,7 +79,7 @@ impl Job {
                 Offer::Run(taken)
             }
             Take::WhenAlone => Offer::RunWhenAlone,
-            Take::Nothing if state.has_work() => Offer::Declined,
+            Take::Nothing if state.has_work() => Offer::Declined(state.remaining.cost()),
             Take::Nothing => Offer::Nothing,
         }
     }
