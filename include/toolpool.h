@@ -1292,8 +1292,8 @@ toolpool_status_t toolpool_tool_set(struct toolpool_tool_t *tool,
                                     struct toolpool_error_t **err);
 
 /**
- * Frees a tool. NULL is fine; jobs that use it go on. What named tools have loaded stays warm in the pool; what a tool
- * of callbacks has loaded is unloaded.
+ * Frees a tool. NULL is fine; jobs that use it go on. What named tools have loaded stays warm in the pool, as does what a
+ * tool of callbacks with an `identity` has, for the next of that identity; what one without has loaded is unloaded.
  */
 void toolpool_tool_free(struct toolpool_tool_t *tool);
 

@@ -55,8 +55,7 @@ fn join(arguments: &Merge) -> Result<Work<'_>> {
         if arguments.sort {
             output::sort(&arguments.output)?;
         }
-        let place = arguments.output.display();
-        terminal::note(&format!("{} rows in {place}", totals.rows));
+        embed::remark(&arguments.output, totals);
         Ok(Ending::of(totals))
     }))
 }

@@ -130,8 +130,8 @@ pub unsafe extern "C" fn toolpool_tool_set(
     }
 }
 
-/// Frees a tool. NULL is fine; jobs that use it go on. What named tools have loaded stays warm in the pool; what a tool
-/// of callbacks has loaded is unloaded.
+/// Frees a tool. NULL is fine; jobs that use it go on. What named tools have loaded stays warm in the pool, as does what a
+/// tool of callbacks with an `identity` has, for the next of that identity; what one without has loaded is unloaded.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn toolpool_tool_free(tool: *mut toolpool_tool_t) {
     quietly((), || {

@@ -211,7 +211,7 @@ impl Job {
             return Vec::new();
         }
         let stopped = state.verdict.error().is_some();
-        let mut rows = Vec::new();
+        let (mut rows, mut again) = (Vec::new(), Vec::new());
         for (row, item) in batch.iter().enumerate() {
             let transient = part
                 .error(row)
@@ -223,8 +223,11 @@ impl Job {
                     continue;
                 }
                 state.tally.slots[slot].retries += 1;
-                self.try_later(state, vec![*item]);
+                again.push(*item);
             }
+        }
+        if !again.is_empty() {
+            self.try_later(state, again);
         }
         rows
     }

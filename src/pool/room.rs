@@ -44,7 +44,7 @@ fn same_device(a: &Slot, b: &Slot) -> bool {
 /// Whether a tool of so many bytes fits beside what is loaded on the device of a slot.
 pub fn fits(seats: &[Seat], slot: usize, bytes: u64, limit: Option<u64>) -> bool {
     let most = limit.unwrap_or(seats[slot].slot.device.memory_total);
-    most == 0 || sum(&loaded(seats, slot)).saturating_add(bytes) <= most
+    most == 0 || bytes == 0 || sum(&loaded(seats, slot)).saturating_add(bytes) <= most
 }
 
 /// Asks for room on the device of a slot. Tools are unloaded until there is enough, those first that were not used for

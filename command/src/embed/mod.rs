@@ -14,6 +14,7 @@ mod sizing;
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs;
+use std::path::Path;
 use std::sync::Arc;
 
 use toolpool::device::{Kind, Slot};
@@ -171,7 +172,7 @@ impl Session<'_> {
 
     /// Says what is in the directory, which is whole.
     fn end(&self, totals: Totals) -> Ending {
-        remark(self.arguments, totals);
+        remark(&self.arguments.output, totals);
         self.print(totals, true);
         Ending::of(totals)
     }
@@ -217,9 +218,9 @@ fn earlier_report(arguments: &Embed) -> Option<String> {
     fs::read_to_string(arguments.output.join("report.json")).ok()
 }
 
-/// What the user should know of the rows, beside that they are there.
-fn remark(arguments: &Embed, totals: Totals) {
-    let place = arguments.output.display();
+/// What the user should know of the rows in a directory, beside that they are there.
+pub fn remark(directory: &Path, totals: Totals) {
+    let place = directory.display();
     if totals.remarked > 0 {
         terminal::warn(&format!(
             "there are remarks on {}; {place}/remarks.tsv says which, and what",

@@ -107,15 +107,21 @@ pub fn without_mark(bytes: Bytes, name: &str) -> Result<Bytes> {
     Ok(bytes)
 }
 
+fn damaged(name: &str, error: &io::Error) -> Error {
+    Error::usage(format!(
+        "the compressed data of {name} are damaged ({error}); get it again"
+    ))
+}
+
 /// That `name` could not be read.
 pub fn unreadable(name: &str, error: &io::Error) -> Error {
     match error.kind() {
         ErrorKind::UnexpectedEof => Error::usage(format!(
             "{name} ends inside its compressed data ({error}): it is cut off; get it again"
         )),
-        ErrorKind::InvalidData | ErrorKind::InvalidInput => Error::usage(format!(
-            "the compressed data of {name} are damaged ({error}); get it again"
-        )),
+        ErrorKind::InvalidData | ErrorKind::InvalidInput => damaged(name, error),
+        // That of zstd has no kind.
+        ErrorKind::Other if error.raw_os_error().is_none() => damaged(name, error),
         _ => Error::new(format!("{name} cannot be read: {error}")),
     }
 }
