@@ -197,6 +197,12 @@ def test_json_is_the_report(fasta: Path, tmp_path: Path):
     assert (tmp_path / "out/timeline.svg").read_text().startswith("<svg")
 
 
+def test_the_report_says_how_fast_each_slot_was(fasta: Path, tmp_path: Path):
+    pool = json.loads(embed(fasta, tmp_path / "out", "--json").stdout)["pool"]
+    assert 0 < pool["bound_s"] <= pool["elapsed_s"] and pool["over_bound"] >= 1
+    assert all(slot["cost_per_s"] > 0 for slot in pool["slots"] if slot["batches"])
+
+
 def test_residues_are_those_that_were_computed(tmp_path: Path):
     """Neither what failed nor duplicates, in a window or across; what two pieces hold counts twice."""
     long = ["W" * 30 + "A", "Y" * 30 + "C" * 10, "W" * 30 + "A"]
@@ -279,7 +285,12 @@ def test_what_nobody_can_be_told_ends_no_run(fasta: Path, tmp_path: Path):
         assert ended.returncode == 1 and b"No space left" in ended.stderr
 
 
-@pytest.mark.parametrize("kind", ["FASTQ", "carriage returns", "table", "brotli"])
+def damaged_zstd() -> bytes:
+    """A frame that is whole, and behind it what is none."""
+    return pyarrow.compress(b">a\nMK\n", codec="zstd", asbytes=True) + b"junk"
+
+
+@pytest.mark.parametrize("kind", ["FASTQ", "carriage returns", "table", "brotli", "zstd"])
 @pytest.mark.parametrize("way", ["file", "stdin"])
 def test_what_another_input_mends_ends_with_2(kind: str, way: str, tmp_path: Path):
     content = {
@@ -287,6 +298,7 @@ def test_what_another_input_mends_ends_with_2(kind: str, way: str, tmp_path: Pat
         "carriage returns": b">a\rMK\r>b\rAC\r",
         "table": b"id,seq\n" + b"a,MK\n" * 9999 + b'b,"MK\n',
         "brotli": b"",
+        "zstd": damaged_zstd(),
     }[kind]
     path = tmp_path / {"table": "it.csv", "brotli": "it.parquet"}.get(kind, "it")
     path.write_bytes(content)

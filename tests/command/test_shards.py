@@ -7,7 +7,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import MODEL, contents, embed, proteins, report, rows, run, write_fasta
+from conftest import (
+    MODEL,
+    contents,
+    embed,
+    embed_arguments,
+    proteins,
+    report,
+    rows,
+    run,
+    write_fasta,
+)
 
 SHARDS = 3
 
@@ -30,6 +40,17 @@ def test_shards_hold_every_record_once_and_merge_to_the_whole(tmp_path: Path):
     merged, whole = rows(tmp_path / "merged"), rows(tmp_path / "whole")
     assert merged.index == list(range(200)) and merged.id == whole.id
     np.testing.assert_allclose(merged.value, whole.value, atol=2e-5)
+
+
+def test_a_merge_says_what_failed_in_the_shards(tmp_path: Path):
+    fasta = write_fasta(tmp_path / "some.fasta", [("fine", "MKTAYIA"), ("empty", "")])
+    parts = [tmp_path / "part1", tmp_path / "part2"]
+    for index, part in enumerate(parts, 1):
+        ended = run(*embed_arguments(fasta, part, "--shard", f"{index}/2"))
+        assert ended.returncode in (0, 3), ended.stderr.decode()
+    ended = run("merge", *parts, "-o", tmp_path / "merged")
+    assert ended.returncode == 3 and b"1 record failed" in ended.stderr
+    assert b"failures.tsv" in ended.stderr
 
 
 def test_shards_are_dealt_by_cost_and_not_by_length(tmp_path: Path):
