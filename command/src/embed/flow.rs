@@ -207,7 +207,7 @@ impl Way<'_> {
         self.stopped = self.tasks.take().is_some();
         if !self.flights.is_empty() {
             terminal::note(&format!(
-                "finishing {} in flight; once more to stop at once, which loses them",
+                "finishing {} in flight, of up to a minute each; once more to stop at once, without",
                 count(self.flights.len() as u64, "window")
             ));
         }
