@@ -6,6 +6,8 @@
 //! submission to the end. The others decide beforehand, so when they are done is a sum: they pay for loads and
 //! nothing else.
 //!
+//! A third run of the pool is 2,000 jobs of one item each, all submitted at once.
+//!
 //! Every run is drawn in `docs/makespan.svg`.
 
 use std::fmt::Write;
@@ -41,9 +43,10 @@ fn main() {
     };
     for seed in 0..SEEDS {
         let items = items(seed);
-        let [cold, warm] = pooled(&items);
+        let [cold, warm, apart] = pooled(&items);
         note("toolpool, first run", cold);
         note("toolpool, second run", warm);
+        note("toolpool, a job an item", apart);
         note("static LPT, speeds told", planned(&items, &SPEEDS));
         note("static LPT, speeds not told", planned(&items, &[1.0; 4]));
         note("round-robin", dealt(&items));
@@ -76,8 +79,8 @@ fn lower_bound(items: &[Item], load: f64) -> f64 {
     load + (whole / speed()).max(longest / fastest)
 }
 
-/// Two runs of one pool: the first loads the tool and knows nothing of the slots.
-fn pooled(items: &[Item]) -> [f64; 2] {
+/// Three runs of one pool: the first loads the tool and knows nothing of the slots, in the third each item is a job.
+fn pooled(items: &[Item]) -> [f64; 3] {
     let machines = SPEEDS.map(|speed| Machine::of_speed(speed, LOAD));
     let world = World::new(machines.to_vec(), Time::Real);
     let plan = ToolPlan {
@@ -90,18 +93,27 @@ fn pooled(items: &[Item]) -> [f64; 2] {
     let tool: Arc<dyn Tool> = Arc::new(Simulated::new("simulated", &world, plan));
     let pool = Pool::open(world.slots()).expect("a pool");
     let bytes: Vec<Vec<u8>> = items.iter().map(Item::bytes).collect();
-    [LOAD, 0.0].map(|load| {
-        let field = Field::copied("item", bytes.iter().map(Vec::as_slice)).expect("memory");
-        let input = Arc::new(Items::new(field));
+    [(LOAD, ITEMS), (0.0, ITEMS), (0.0, 1)].map(|(load, of_a_job)| {
+        let inputs: Vec<_> = bytes.chunks(of_a_job).map(input).collect();
         let begin = Instant::now();
-        let job = pool.submit(Arc::clone(&tool), input, &JobOptions::default());
-        let job = job.expect("a job");
-        assert!(job.wait(None));
+        let jobs: Vec<_> = inputs
+            .into_iter()
+            .map(|input| pool.submit(Arc::clone(&tool), input, &JobOptions::default()))
+            .collect();
+        let jobs: Vec<_> = jobs.into_iter().map(|job| job.expect("a job")).collect();
+        assert!(jobs.iter().all(|job| job.wait(None)));
         let seconds = begin.elapsed().as_secs_f64();
-        let results = job.results().expect("no failure").expect("all of them");
-        assert_eq!((results.len(), results.partial()), (ITEMS, false));
+        for job in jobs {
+            let results = job.results().expect("no failure").expect("all of them");
+            assert_eq!((results.len(), results.partial()), (of_a_job, false));
+        }
         seconds / lower_bound(items, load)
     })
+}
+
+fn input(bytes: &[Vec<u8>]) -> Arc<Items> {
+    let field = Field::copied("item", bytes.iter().map(Vec::as_slice)).expect("memory");
+    Arc::new(Items::new(field))
 }
 
 /// Static LPT by the costs that the tool tells and these weights.
